@@ -1,0 +1,227 @@
+"""The nouns of a query: frozen data that says what was asked. Imports nothing of a dataframe library.
+
+Columns are known by two names. The *name* is the user's and may be anything, twice redefined or ``"a b"``;
+the *ref* (``c0``, ``c1``, …) is the engine's, unique for the life of a chain, so a redefined column is a new
+ref and can never inherit what was known of the old one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from dpframe.errors import PlanError, UnknownColumnError
+
+Value = str | int | bool | datetime.date | None
+"""A group key: text, integer, boolean, date or null."""
+
+Number = int | float
+"""A clipping bound."""
+
+
+class Type(Enum):
+    """What a column holds, in the one vocabulary that both engines share."""
+
+    INTEGER = "integer"  # 64-bit signed
+    FLOAT = "float"  # IEEE double; NaN counts as missing
+    BOOLEAN = "boolean"
+    STRING = "string"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    OTHER = "other"  # carried along, usable in no expression
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a private frame and what is publicly known of it.
+
+    Parameters
+    ----------
+    name, ref
+        The user's name and the engine's.
+    type
+        What it holds.
+    nullable
+        Whether a value may be missing. A float column always may: NaN counts as missing.
+    bounds
+        Declared clipping bounds, used where an aggregate names none.
+    keys
+        Declared public values, used where a group-by names none.
+    """
+
+    name: str
+    ref: str
+    type: Type
+    nullable: bool = True
+    bounds: tuple[Number, Number] | None = None
+    keys: tuple[Value, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a private frame, in order. ``width`` is the number of refs handed out so far."""
+
+    columns: tuple[Column, ...]
+    width: int
+
+    def __getitem__(self, name: str) -> Column:
+        """The column of that name; raises :class:`UnknownColumnError` with the nearest names."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        names = [column.name for column in self.columns]
+        near = difflib.get_close_matches(str(name), names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UnknownColumnError(f"There is no column {name!r}.{hint} The columns are: {', '.join(names)}.")
+
+    def __contains__(self, name: object) -> bool:
+        return any(column.name == name for column in self.columns)
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+    def put(self, column: Column) -> Schema:
+        """The schema with ``column`` in the place of its namesake, or at the end."""
+        if column.name in self:
+            columns = tuple(column if old.name == column.name else old for old in self.columns)
+        else:
+            columns = (*self.columns, column)
+        return Schema(columns, self.width)
+
+    def keep(self, names: Iterable[str]) -> Schema:
+        """The schema with the named columns only, in the order given."""
+        return replace(self, columns=tuple(self[name] for name in names))
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A checked scalar SQL expression, rendered for both engines over refs.
+
+    Parameters
+    ----------
+    text
+        What the user wrote.
+    type, nullable
+        The type of its value and whether the value may be missing.
+    reads
+        Refs it reads.
+    spark, duckdb
+        The same meaning in each engine's dialect: total, deterministic, refs for columns.
+    """
+
+    text: str
+    type: Type
+    nullable: bool
+    reads: frozenset[str]
+    spark: str
+    duckdb: str
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Keep the rows for which the condition is true (null is not true). Stability 1."""
+
+    condition: Expression
+
+
+@dataclass(frozen=True)
+class Define:
+    """Give every row a new value under a new ref. Stability 1."""
+
+    ref: str
+    value: Expression
+
+
+Step = Filter | Define
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The privacy unit: what one neighbour adds or removes.
+
+    Either ``rows`` rows (``id is None``) or all rows that share one value of the column named ``id``.
+    """
+
+    id: str | None = None
+    rows: int = 1
+
+    def __str__(self) -> str:
+        if self.id is not None:
+            return f"all rows of one {self.id}"
+        return "one row" if self.rows == 1 else f"{self.rows} rows"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A contribution bound on every id: L0 × L∞ (``groups``, ``rows_per_group``) or L1 (``rows``).
+
+    ``by`` names the columns whose groups are meant; None means the query's own grouping.
+    """
+
+    groups: int | None = None
+    rows_per_group: int | None = None
+    rows: int | None = None
+    by: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        if self.rows is not None:
+            return f"at most {self.rows} rows per id"
+        of = f" of {', '.join(self.by)}" if self.by else ""
+        return f"at most {self.groups} groups{of} per id, {self.rows_per_group} rows per group"
+
+
+@dataclass(frozen=True)
+class Count:
+    """The number of rows of a group; with ``ref``, of those where that column is not missing."""
+
+    ref: str | None = None
+
+    @property
+    def reach(self) -> int:
+        """The furthest that one row moves the statistic."""
+        return 1
+
+    @property
+    def grid(self) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The sum over a group of ``rint((clip(x, low, high) - center) / grid)``: an exact integer.
+
+    ``grid`` is a power of two fixed by public bounds. Each row is rounded before it is summed, so the sum
+    has no order and no floating-point error, and one row moves it by at most ``reach`` grid steps.
+    Rows whose value is missing add nothing.
+    """
+
+    ref: str
+    low: Number
+    high: Number
+    center: Number
+    grid: float
+    integer: bool
+
+    def steps(self, value: Number) -> int:
+        """The grid step of one bound, by the arithmetic that every row goes through."""
+        if self.integer:
+            return int(value) - int(self.center)
+        return round((float(value) - float(self.center)) / self.grid)
+
+    @property
+    def reach(self) -> int:
+        """The furthest that one row moves the statistic, in grid steps."""
+        return max(abs(self.steps(self.low)), abs(self.steps(self.high)))
+
+
+Statistic = Count | Sum
+
+
+def at_least_one(value: object, what: str) -> int:
+    """A positive whole number, or a :class:`PlanError` that names the argument."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
+        raise PlanError(f"{what} must be a whole number of at least 1, not {value!r}.")
+    return int(value.__index__())
