@@ -1,0 +1,105 @@
+"""Privacy parameters as exact rationals: what a person types is what is counted."""
+
+from __future__ import annotations
+
+import numbers
+import re
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+from dpframe.errors import InvalidCostError
+
+SMALLEST, LARGEST = Fraction(1, 10**100), Fraction(10**100)
+"""Outside this range a parameter is a slip of the keyboard, and exact arithmetic on it would be slow."""
+
+_DIGITS = r"\d{1,120}"
+_TEXT = re.compile(
+    rf"\+?({_DIGITS}(\.\d{{0,120}})?|\.{_DIGITS})(e[+-]?\d{{1,3}})?|\+?{_DIGITS}/{_DIGITS}", re.I | re.A
+)
+
+
+class Exact(Fraction):
+    """A rational that shows and compares like the decimal a person typed.
+
+    >>> Exact(7, 10)
+    0.7
+    >>> Exact(7, 10) == 0.7, Exact(1, 3)
+    (True, 1/3)
+    """
+
+    def __repr__(self) -> str:
+        """The finite decimal if there is one, else the fraction."""
+        rest = self.denominator
+        for prime in (2, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest != 1:
+            return f"{self.numerator}/{self.denominator}"
+        with localcontext() as context:
+            context.prec = self.denominator.bit_length() + self.numerator.bit_length() + 8
+            return f"{Decimal(self.numerator) / Decimal(self.denominator):f}"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return Fraction.__eq__(self, _shortest(other))
+
+    def __lt__(self, other: Fraction | float) -> bool:
+        return Fraction.__lt__(self, _shortest(other))
+
+    def __le__(self, other: Fraction | float) -> bool:
+        return Fraction.__le__(self, _shortest(other))
+
+    def __gt__(self, other: Fraction | float) -> bool:
+        return Fraction.__gt__(self, _shortest(other))
+
+    def __ge__(self, other: Fraction | float) -> bool:
+        return Fraction.__ge__(self, _shortest(other))
+
+    __hash__ = Fraction.__hash__
+
+
+def _shortest(value: object) -> Fraction | float:
+    """A finite float as the decimal it prints as; anything else as it is."""
+    if isinstance(value, float) and value - value == 0:
+        return Fraction(float.__repr__(value))
+    return value  # type: ignore[return-value]
+
+
+def exact(value: object, what: str) -> Exact:
+    """Read a positive privacy parameter exactly; a float counts as its shortest decimal text.
+
+    Parameters
+    ----------
+    value
+        An int, float, :class:`~decimal.Decimal`, :class:`~fractions.Fraction` or text (``"0.1"``, ``"1/3"``).
+    what
+        The parameter's name, for the message.
+
+    Raises
+    ------
+    InvalidCostError
+        For booleans, NaN, infinities, zero, negative numbers and anything that is not a number.
+
+    Examples
+    --------
+    >>> 3 * exact(0.1, "epsilon") == exact("0.3", "epsilon")
+    True
+    """
+    text = str(value) if isinstance(value, numbers.Real | Decimal | str) else ""
+    if isinstance(value, bool) or not _TEXT.fullmatch(text.strip()):
+        raise InvalidCostError(
+            f"{what} must be a positive finite number such as 0.5, '1/3' or Decimal('0.1'), not {value!r}."
+            + (
+                " For exact answers use dp.Budget.unlimited()."
+                if text.strip("+") in ("inf", "Infinity")
+                else ""
+            )
+        )
+    try:
+        number = Fraction(text.strip())
+    except ZeroDivisionError:
+        number = Fraction(0)
+    if not SMALLEST <= number <= LARGEST:
+        raise InvalidCostError(f"{what} must be positive, from 1e-100 to 1e100, not {value!r}.")
+    return Exact(number)
