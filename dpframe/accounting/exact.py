@@ -6,6 +6,7 @@ import numbers
 import re
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from typing import Any
 
 from dpframe.errors import InvalidCostError
 
@@ -44,16 +45,16 @@ class Exact(Fraction):
     def __eq__(self, other: object) -> bool:
         return Fraction.__eq__(self, _shortest(other))
 
-    def __lt__(self, other: Fraction | float) -> bool:
+    def __lt__(self, other: Any) -> bool:
         return Fraction.__lt__(self, _shortest(other))
 
-    def __le__(self, other: Fraction | float) -> bool:
+    def __le__(self, other: Any) -> bool:
         return Fraction.__le__(self, _shortest(other))
 
-    def __gt__(self, other: Fraction | float) -> bool:
+    def __gt__(self, other: Any) -> bool:
         return Fraction.__gt__(self, _shortest(other))
 
-    def __ge__(self, other: Fraction | float) -> bool:
+    def __ge__(self, other: Any) -> bool:
         return Fraction.__ge__(self, _shortest(other))
 
     __hash__ = Fraction.__hash__
