@@ -13,7 +13,8 @@ BENCHMARKS ?= $(wildcard benchmarks/bench_*.py)
 # Where the code that people read lives.
 SOURCES := dpframe tests $(wildcard benchmarks)
 
-PIP_FLAGS := --quiet --disable-pip-version-check
+# Errors only: what pip fetches is many lines, and nobody reads them unless it fails.
+PIP_FLAGS := -qq --disable-pip-version-check
 
 # $(call in_venv,DIR) heads a command line and puts the tools of DIR first. Spark starts its workers with the
 # `python3` on the PATH unless PYSPARK_PYTHON says otherwise: it must be the same environment.
