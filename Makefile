@@ -16,12 +16,13 @@ SOURCES := dpframe tests $(wildcard benchmarks)
 # Errors only: what pip fetches is many lines, and nobody reads them unless it fails.
 PIP_FLAGS := -qq --disable-pip-version-check
 
-# $(call in_venv,DIR) heads a command line and puts the tools of DIR first. Spark starts its workers with the
-# `python3` on the PATH unless PYSPARK_PYTHON says otherwise: it must be the same environment.
-in_venv = PATH="$(CURDIR)/$(1)/bin:$$PATH" PYSPARK_PYTHON="$(CURDIR)/$(1)/bin/python"
-
-# The same with Java, which Spark runs on. The assignment stands alone, so that a missing Java stops the recipe.
-with_java = JAVA_HOME="$$(scripts/ensure_java.sh)" && export JAVA_HOME && $(call in_venv,$(1))
+# $(call with_java,DIR) heads a command line that may start Spark, with the tools of the environment DIR.
+# - Java: the assignment stands alone, so that a missing one stops the recipe.
+# - Spark starts its workers with the `python3` of the PATH unless told otherwise: it must be the same environment.
+# - On the loopback address Spark comes up even where the machine's own name does not resolve.
+with_java = JAVA_HOME="$$(scripts/ensure_java.sh)" && export JAVA_HOME && \
+	PATH="$(CURDIR)/$(1)/bin:$$PATH" PYSPARK_PYTHON="$(CURDIR)/$(1)/bin/python" \
+	SPARK_LOCAL_IP="$${SPARK_LOCAL_IP:-127.0.0.1}"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -12,8 +12,8 @@ say() {
     printf '%s\n' "$@" >&2
 }
 
-# Print the home of the java command $1 if it is new enough. It is asked itself, because a command on the PATH may be a
-# link (Linux) or a stub that only opens a download page (macOS).
+# Print the home of the java command $1 if it is new enough. It is asked itself, because a command on the PATH may
+# be a link (Linux) or a stub that only opens a download page (macOS).
 home_if_new_enough() {
     properties=$("$1" -XshowSettings:properties -version 2>&1) || return 1
     version=$(printf '%s\n' "$properties" | sed -n 's/^ *java\.specification\.version = //p')
@@ -22,8 +22,8 @@ home_if_new_enough() {
     printf '%s\n' "$properties" | sed -n 's/^ *java\.home = //p'
 }
 
-# Print the home of the first Java that will do: the one the user chose, then the PATH, then the places where packages
-# put one without making it the default.
+# Print the home of the first Java that will do: the one the user chose, then the PATH, then the places where
+# packages put one without making it the default.
 find_java() {
     for candidate in \
         "${JAVA_HOME:-/nonexistent}/bin/java" \
@@ -49,7 +49,7 @@ as_root() {
 }
 
 may_be_root() {
-    [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null
+    [ "$(id -u)" -eq 0 ] || sudo -n true >/dev/null 2>&1
 }
 
 install_with_apt() {
@@ -57,7 +57,9 @@ install_with_apt() {
     as_root apt-get -qq update || say "apt-get update reported errors; going on with the lists there are."
     for package in openjdk-17-jre-headless openjdk-21-jre-headless openjdk-25-jre-headless default-jre-headless; do
         if apt-cache show "$package" >/dev/null 2>&1; then
-            as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$package"
+            # Without a terminal of its own, dpkg draws no progress bars.
+            as_root env DEBIAN_FRONTEND=noninteractive \
+                apt-get -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends install "$package"
             return
         fi
     done

@@ -13,9 +13,11 @@ fail() {
 }
 
 command -v "$python" >/dev/null 2>&1 ||
-    fail "There is no '$python' on this machine. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3 ..."
+    fail "There is no '$python' on this machine." \
+        "Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3 ..."
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "dpframe needs Python 3.11 or newer; '$python' is $("$python" --version 2>&1). Name another: make PYTHON=python3.12 ..."
+    fail "dpframe needs Python 3.11 or newer; '$python' is $("$python" --version 2>&1)." \
+        "Name another: make PYTHON=/path/to/python3 ..."
 
 # An environment whose interpreter is gone, or that lost its pip half-way, is made anew below.
 if "$dir/bin/python" -m pip --version >/dev/null 2>&1; then
@@ -29,5 +31,5 @@ if "$python" -c 'import ensurepip' 2>/dev/null; then
 else
     "$python" -m venv --clear --without-pip "$dir"
     "$python" -m pip --python "$dir/bin/python" install --quiet --disable-pip-version-check pip ||
-        fail "Could not put pip into $dir. Install your system's python3-venv package (Debian: apt-get install python3-venv)."
+        fail "Could not put pip into $dir. Debian and Ubuntu: apt-get install python3-venv, then try again."
 fi
