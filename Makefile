@@ -78,7 +78,7 @@ bench: $(VENV)/.stamp-test ## run the benchmarks
 clean: ## remove the environments and every cache
 	rm -rf $(VENV) $(VENV_PANDAS3) build dist *.egg-info spark-warehouse metastore_db derby.log
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find dpframe tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
+	find $(SOURCES) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments. The demo's and the tests' are one, so that the tests only add to it; both hold pandas < 3
 # because pyspark.pandas cannot be imported with pandas 3, which has an environment of its own for the rest.
