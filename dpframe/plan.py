@@ -129,8 +129,9 @@ class Filter:
 
 @dataclass(frozen=True)
 class Define:
-    """Give every row a new value under a new ref. Stability 1."""
+    """Give every row a new value under a new ref, which the user knows as ``name``. Stability 1."""
 
+    name: str
     ref: str
     value: Expression
 
@@ -139,18 +140,67 @@ Step = Filter | Define
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Intervals of one column, as :func:`dpframe.cut` describes them."""
+
+    column: str
+    edges: tuple[Number | datetime.date, ...]
+    labels: tuple[str, ...] | None
+    right: bool
+    include_both: bool
+
+    def __str__(self) -> str:
+        return f"cut({self.column}, {len(self.edges)} edges from {self.edges[0]} to {self.edges[-1]})"
+
+
+def cut(
+    column: str,
+    edges: Iterable[Number | datetime.date],
+    *,
+    right: bool = True,
+    include_both: bool = True,
+    labels: Iterable[str] | None = None,
+) -> Cut:
+    """Intervals of a number or date column, for ``.assign``; their labels become the column's public keys.
+
+    Parameters
+    ----------
+    column
+        The column to cut. Null, NaN and values outside the edges are null.
+    edges
+        At least two increasing numbers or dates.
+    right
+        Whether intervals are closed on the right, ``(10, 20]``, or on the left, ``[10, 20)``.
+    include_both
+        Whether the outermost interval that would be open at its end is closed there: ``[0, 10]`` first.
+    labels
+        Names for the bins, one fewer than edges, instead of ``(10, 20]``.
+
+    Examples
+    --------
+    >>> print(cut("age", range(0, 101, 10)))
+    cut(age, 11 edges from 0 to 100)
+    """
+    points = tuple(edges)
+    if len(points) < 2:
+        raise PlanError(f"dp.cut({column!r}, ...) needs at least two edges, as in dp.cut({column!r}, [0, 10, 20]).")
+    return Cut(column, points, None if labels is None else tuple(labels), bool(right), bool(include_both))
+
+
+@dataclass(frozen=True)
 class Unit:
     """The privacy unit: what one neighbour adds or removes.
 
-    Either ``rows`` rows (``id is None``) or all rows that share one value of the column named ``id``.
+    Either ``rows`` rows (``id is None``) or all rows that share one value of the column ``id``, which stays
+    the unit whatever becomes of its name.
     """
 
-    id: str | None = None
+    id: Column | None = None
     rows: int = 1
 
     def __str__(self) -> str:
         if self.id is not None:
-            return f"all rows of one {self.id}"
+            return f"all rows of one {self.id.name}"
         return "one row" if self.rows == 1 else f"{self.rows} rows"
 
 
@@ -158,18 +208,18 @@ class Unit:
 class Bound:
     """A contribution bound on every id: L0 × L∞ (``groups``, ``rows_per_group``) or L1 (``rows``).
 
-    ``by`` names the columns whose groups are meant; None means the query's own grouping.
+    ``by`` are the columns whose groups are meant; None means the query's own grouping.
     """
 
     groups: int | None = None
     rows_per_group: int | None = None
     rows: int | None = None
-    by: tuple[str, ...] | None = None
+    by: tuple[Column, ...] | None = None
 
     def __str__(self) -> str:
         if self.rows is not None:
             return f"at most {self.rows} rows per id"
-        of = f" of {', '.join(self.by)}" if self.by else ""
+        of = f" of {', '.join(column.name for column in self.by)}" if self.by else ""
         return f"at most {self.groups} groups{of} per id, {self.rows_per_group} rows per group"
 
 

@@ -1,0 +1,26 @@
+"""Aggregates: which exact statistics an answer needs, and how to finish it from noisy ones.
+
+Each is a frozen dataclass in a module of its own with three parts: ``label`` (its column's name when the
+caller gives none), ``prepare(schema)`` (statistics, weights and finish, checked against the schema) and a
+public constructor.
+"""
+
+from dpframe.aggregates.base import Aggregate, Answer, Noisy, Prepared
+from dpframe.aggregates.clip import bounds
+from dpframe.aggregates.count import CountRows, count
+from dpframe.aggregates.mean import Mean, mean
+from dpframe.aggregates.sum import SumOf, sum
+
+__all__ = [
+    "Aggregate",
+    "Answer",
+    "CountRows",
+    "Mean",
+    "Noisy",
+    "Prepared",
+    "SumOf",
+    "bounds",
+    "count",
+    "mean",
+    "sum",
+]

@@ -1,0 +1,69 @@
+"""What every aggregate is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dpframe.plan import Schema, Statistic
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A statistic after noise.
+
+    Parameters
+    ----------
+    values
+        (cells,) noisy integers, in grid steps.
+    half_width
+        The noise is at most this many steps with the confidence that was asked for; 0 when exact.
+    """
+
+    values: Ints
+    half_width: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An output column: values with the ends of their confidence intervals, each (cells,)."""
+
+    values: npt.NDArray[Any]
+    low: npt.NDArray[Any]
+    high: npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An aggregate checked against a schema.
+
+    Parameters
+    ----------
+    statistics
+        The exact integers it needs.
+    weights
+        How it would split its share of the budget over them.
+    finish
+        From noisy statistics, in that order, to the answer. Post-processing: it costs nothing.
+    """
+
+    statistics: tuple[Statistic, ...]
+    weights: tuple[int, ...]
+    finish: Callable[[Sequence[Noisy]], Answer]
+
+
+class Aggregate(Protocol):
+    """Anything that ``.agg()`` accepts."""
+
+    @property
+    def label(self) -> str:
+        """The output column's name when the caller gives none."""
+
+    def prepare(self, schema: Schema) -> Prepared:
+        """Check against the schema and say which statistics are needed."""

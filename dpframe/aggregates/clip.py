@@ -1,0 +1,86 @@
+"""From clipping bounds to an exact integer sum: the checks and the grid that sum and mean share."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from decimal import Decimal
+
+from dpframe.errors import BoundsError, ColumnTypeError
+from dpframe.plan import Column, Number, Schema, Sum, Type
+
+LARGEST_STEP = 2**30
+"""One row moves a sum by at most this many grid steps, so 2**32 rows of a group stay below 2**62: a 64-bit
+sum cannot wrap around, whatever the data."""
+
+
+def clipped(schema: Schema, name: str, low: object, high: object, *, centered: bool) -> tuple[Column, Sum]:
+    """The exact sum of a column between bounds; ``centered`` sums deviations from the midpoint.
+
+    Raises
+    ------
+    BoundsError
+        For missing, reversed or infinite bounds, and for bounds whose sum could overflow 64 bits.
+    ColumnTypeError
+        For a column that is not a number.
+    """
+    column = schema[name]
+    if column.type not in (Type.INTEGER, Type.FLOAT):
+        raise ColumnTypeError(
+            f"{name!r} is a {column.type.value} column; only numbers have a sum or a mean. "
+            f"Turn it into one first, for instance .assign({_word(name)}='cast({name} as double)')."
+        )
+    if low is None and high is None and column.bounds is not None:
+        low, high = column.bounds
+    bottom, top = bounds(name, low, high)
+    if column.type is Type.INTEGER:
+        return column, _integers(column, bottom, top, centered=centered)
+    return column, _floats(column, float(bottom), float(top), centered=centered)
+
+
+def bounds(name: str, low: object, high: object) -> tuple[Number, Number]:
+    """Two finite numbers, low < high, or a :class:`BoundsError` that says how to give them."""
+    call = f"give finite numbers low < high, as in dp.mean({name!r}, 0, 100) or protect(bounds={{{name!r}: (0, 100)}})"
+    if low is None or high is None:
+        raise BoundsError(f"{name!r} needs clipping bounds: {call}.")
+    bottom, top = _number(name, low, call), _number(name, high, call)
+    if not bottom < top:
+        raise BoundsError(f"The bounds of {name!r} are ({low}, {high}), but low must be less than high: {call}.")
+    return bottom, top
+
+
+def _number(name: str, value: object, call: str) -> Number:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real | Decimal):
+        raise BoundsError(f"The bound {value!r} of {name!r} is not a number: {call}.")
+    number = int(value) if isinstance(value, numbers.Integral) else float(value)
+    # Beyond these sizes the grid itself would leave the range of doubles.
+    if not (number == 0 or 1e-250 < abs(number) < 1e250):
+        raise BoundsError(f"The bound {value!r} of {name!r} is not a finite number of ordinary size: {call}.")
+    return number
+
+
+def _integers(column: Column, low: Number, high: Number, *, centered: bool) -> Sum:
+    """Integers are their own grid."""
+    bottom, top = math.ceil(low), math.floor(high)
+    if bottom >= top:
+        raise BoundsError(f"No two integers of {column.name!r} lie between {low} and {high}: widen the bounds.")
+    statistic = Sum(column.ref, bottom, top, (bottom + top) // 2 if centered else 0, 1.0, integer=True)
+    if statistic.reach > LARGEST_STEP:
+        raise BoundsError(
+            f"The bounds ({low}, {high}) of {column.name!r} could overflow an exact 64-bit sum: one row may move "
+            f"it by at most {LARGEST_STEP:,}. Tighten the bounds, or use coarser units, as in "
+            f".assign({_word(column.name)}='{column.name} / 1000')."
+        )
+    return statistic
+
+
+def _floats(column: Column, low: float, high: float, *, centered: bool) -> Sum:
+    """The finest power-of-two grid on which one row is at most ``LARGEST_STEP`` steps."""
+    center = low + (high - low) / 2 if centered else 0.0
+    furthest = max(abs(low - center), abs(high - center))
+    grid = math.ldexp(1.0, math.frexp(furthest)[1] - LARGEST_STEP.bit_length() + 1)
+    return Sum(column.ref, low, high, center, grid, integer=False)
+
+
+def _word(name: str) -> str:
+    return name if name.isidentifier() else "x"

@@ -1,0 +1,106 @@
+"""What a backend must know, and which one serves a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dpframe.errors import FrameError
+from dpframe.keys import Keys
+from dpframe.plan import Bound, Define, Schema, Statistic, Step, Sum, Type
+
+KNOWN = {"pandas": "dpframe.backends.pandas", "pyspark": "dpframe.backends.spark"}
+"""The backend of a frame, by the library that its class comes from."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that an engine must know to compute exact statistics; all that travels to a worker. Names are refs.
+
+    Parameters
+    ----------
+    types
+        The columns to read and their types.
+    steps
+        The row-wise steps before.
+    id
+        The column of the privacy unit, when it is one; rows without an id are dropped.
+    bounds
+        Contribution bounds to enforce, in order.
+    keys
+        The public groups. Rows of any other group are dropped before bounds are enforced, so that they
+        use up none of a unit's groups.
+    statistics
+        What to compute.
+    salt
+        (16 bytes) key of the hashes that choose rows within bounds; never the key of the noise.
+    """
+
+    types: Mapping[str, Type]
+    steps: tuple[Step, ...]
+    id: str | None
+    bounds: tuple[Bound, ...]
+    keys: Keys
+    statistics: tuple[Statistic, ...]
+    salt: bytes
+
+    def sources(self) -> list[str]:
+        """The refs of source columns that the steps and the statistics read, in order."""
+        refs = set(self.types)
+        made = set()
+        for step in self.steps:
+            expression = step.value if isinstance(step, Define) else step.condition
+            refs |= expression.reads
+            if isinstance(step, Define):
+                made.add(step.ref)
+        return sorted(refs - made, key=lambda ref: int(ref[1:]))
+
+
+class Backend(Protocol):
+    """The verbs of an engine, each a function of the backend's module."""
+
+    def schema(self, frame: Any) -> Schema:
+        """The columns of a frame, from its metadata: reads no data."""
+
+    def check(self, frame: Any) -> None:
+        """Raise a :class:`FrameError` when the frame can no longer be read."""
+
+    def aggregate(self, frame: Any, request: Request) -> npt.NDArray[np.int64]:
+        """The exact statistics, (statistics, cells). The first and only time that rows are read."""
+
+    def freeze(self, table: pa.Table, info: str, like: Any) -> Any:
+        """A frame of the kind of ``like`` that never changes and carries ``info``."""
+
+    def info(self, frame: Any) -> str | None:
+        """What :meth:`freeze` attached to a frame, if anything."""
+
+
+def backend_of(frame: Any) -> Backend:
+    """The backend that serves a frame.
+
+    Raises
+    ------
+    FrameError
+        For anything but a pandas, PySpark or pandas-on-Spark frame.
+    """
+    library = type(frame).__module__.partition(".")[0]
+    if library not in KNOWN or not hasattr(frame, "columns"):
+        raise FrameError(
+            f"dpframe serves pandas, PySpark and pandas-on-Spark frames, not {type(frame).__qualname__}."
+        )
+    return cast(Backend, import_module(KNOWN[library]))
+
+
+def read(statistics: tuple[Statistic, ...]) -> list[str]:
+    """The refs that the statistics read, each once, in a fixed order."""
+    refs = (statistic.ref for statistic in statistics if statistic.ref is not None)
+    return sorted(set(refs), key=lambda ref: int(ref[1:]))
+
+
+__all__ = ["Backend", "Request", "Sum", "backend_of", "read"]

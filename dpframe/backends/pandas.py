@@ -1,0 +1,153 @@
+"""pandas frames: columns become Arrow, DuckDB runs the steps, numba kernels aggregate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dpframe.backends import exact
+from dpframe.backends.base import Request
+from dpframe.errors import PlanError
+from dpframe.keys import ARROW
+from dpframe.plan import Column, Filter, Schema, Step, Type
+
+ATTRIBUTE = "dpframe"
+"""The key of ``DataFrame.attrs`` under which a released frame carries its metadata."""
+
+
+def schema(frame: pd.DataFrame) -> Schema:
+    """The columns of a frame from its dtypes. An object column is read as text."""
+    columns = []
+    for at, (name, dtype) in enumerate(zip(frame.columns, frame.dtypes, strict=True)):
+        if not isinstance(name, str):
+            raise PlanError(f"Column names must be text, but one is {name!r}: rename it before .dp.")
+        never_missing = isinstance(dtype, np.dtype) and dtype.kind in "iub"
+        columns.append(Column(name, f"c{at}", _type(dtype), nullable=not never_missing))
+    return Schema(tuple(columns), len(columns))
+
+
+def _type(dtype: Any) -> Type:
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _type(dtype.categories.dtype)
+    if isinstance(dtype, pd.ArrowDtype):
+        return _arrow_type(dtype.pyarrow_dtype)
+    if pd.api.types.is_bool_dtype(dtype):
+        return Type.BOOLEAN
+    if pd.api.types.is_integer_dtype(dtype):
+        return Type.INTEGER
+    if pd.api.types.is_float_dtype(dtype):
+        return Type.FLOAT
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return Type.TIMESTAMP
+    return Type.STRING if pd.api.types.is_object_dtype(dtype) or isinstance(dtype, pd.StringDtype) else Type.OTHER
+
+
+def _arrow_type(type_: pa.DataType) -> Type:
+    tests = {
+        Type.BOOLEAN: pa.types.is_boolean,
+        Type.INTEGER: pa.types.is_integer,
+        Type.FLOAT: lambda t: pa.types.is_floating(t) or pa.types.is_decimal(t),
+        Type.STRING: lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
+        Type.DATE: pa.types.is_date,
+        Type.TIMESTAMP: pa.types.is_timestamp,
+    }
+    if pa.types.is_dictionary(type_):
+        return _arrow_type(type_.value_type)
+    return next((kind for kind, test in tests.items() if test(type_)), Type.OTHER)
+
+
+def check(frame: pd.DataFrame) -> None:
+    """A pandas frame can always be read."""
+
+
+def aggregate(frame: pd.DataFrame, request: Request) -> npt.NDArray[np.int64]:
+    """The exact statistics of a frame, (statistics, cells)."""
+    table, cell = exact.locate(columns(frame, request), request)
+    table, cell = exact.bound(table, cell, request)
+    return exact.statistics(table, cell, request, len(request.keys))
+
+
+def columns(frame: pd.DataFrame, request: Request) -> pa.Table:
+    """The columns that a request reads, after its steps, in canonical form."""
+    types = {column.ref: column.type for column in schema(frame)}
+    arrays = {ref: _canonical(frame.iloc[:, int(ref[1:])], types[ref]) for ref in request.sources()}
+    # A count of all rows reads no column, but a table without columns has no length.
+    table = pa.table({**arrays, "rows": np.zeros(len(frame), np.int8)})
+    return _run(table, request) if request.steps else table
+
+
+def _run(table: pa.Table, request: Request) -> pa.Table:
+    """Run the steps in DuckDB, over that one table and nothing else."""
+    import duckdb
+
+    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as engine:
+        engine.register("source", table)
+        wanted = ", ".join(["rows", *request.types])
+        done = engine.execute(f"SELECT {wanted} FROM ({_sql(request.steps)})").fetch_arrow_table()
+    return pa.table({name: done[name].cast(ARROW.get(request.types.get(name), pa.int8())) for name in done.column_names})
+
+
+def _sql(steps: tuple[Step, ...]) -> str:
+    query = "SELECT * FROM source"
+    for step in steps:
+        if isinstance(step, Filter):
+            query = f"SELECT * FROM ({query}) WHERE {step.condition.duckdb}"
+        else:
+            query = f"SELECT *, {step.value.duckdb} AS {step.ref} FROM ({query})"
+    return query
+
+
+def _canonical(series: pd.Series, type_: Type) -> pa.Array:
+    """A column in the physical form of its type. NaN is null; what does not fit the type is null."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(series.dtype.categories.dtype)
+    if type_ is Type.STRING:
+        return _text(series)
+    if type_ is Type.INTEGER and str(series.dtype).lower().startswith("uint64"):
+        series = series.clip(upper=2**63 - 1)
+    if type_ is Type.OTHER:
+        return pa.array(series.notna(), pa.bool_())
+    values = pa.array(series, from_pandas=True)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    values = pc.cast(values, ARROW[type_], safe=False)
+    if type_ is Type.FLOAT:
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+    return values
+
+
+def _text(series: pd.Series) -> pa.Array:
+    """Text; in an object column, what is not text that UTF-8 can write is null."""
+    try:
+        text = pa.array(series, pa.string(), from_pandas=True)
+    except (pa.ArrowException, ValueError, TypeError):
+        text = pa.array([_word(value) for value in series], pa.string())
+    return text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
+
+
+def _word(value: object) -> str | None:
+    try:
+        return value if isinstance(value, str) and value.encode() is not None else None
+    except UnicodeEncodeError:
+        return None
+
+
+def freeze(table: pa.Table, info: str, like: pd.DataFrame) -> pd.DataFrame:
+    """An ordinary pandas frame; pandas is eager, so nothing of it is ever computed again."""
+    frame = table.to_pandas()
+    for column in table.column_names:
+        # Arrow would turn integers with a null among them (a public null key) into floats.
+        if pa.types.is_integer(table[column].type) and table[column].null_count:
+            frame[column] = pd.array(table[column].to_pylist(), dtype="Int64")
+    frame.attrs[ATTRIBUTE] = info
+    return frame
+
+
+def info(frame: pd.DataFrame) -> str | None:
+    """The metadata that :func:`freeze` attached."""
+    return frame.attrs.get(ATTRIBUTE)

@@ -1,0 +1,168 @@
+"""Spark frames: classic, Connect and pandas-on-Spark.
+
+Rows stay on the executors. Spark SQL runs the steps, one shuffle brings the rows of a unit together where
+bounds need it, and the exact kernels run on Arrow batches inside the tasks. What reaches the driver are exact
+sums of the public groups that have any row.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dpframe.backends import exact
+from dpframe.backends.base import Request
+from dpframe.errors import StoppedSessionError
+from dpframe.keys import ARROW
+from dpframe.plan import Column, Filter, Schema, Type
+
+METADATA = "dpframe"
+"""The key of every column's metadata under which a released frame carries its own."""
+
+TYPES = {
+    "tinyint": Type.INTEGER,
+    "smallint": Type.INTEGER,
+    "int": Type.INTEGER,
+    "bigint": Type.INTEGER,
+    "float": Type.FLOAT,
+    "double": Type.FLOAT,
+    "decimal": Type.FLOAT,
+    "boolean": Type.BOOLEAN,
+    "string": Type.STRING,
+    "char": Type.STRING,
+    "varchar": Type.STRING,
+    "date": Type.DATE,
+    "timestamp": Type.TIMESTAMP,
+    "timestamp_ntz": Type.TIMESTAMP,
+}
+"""By the head of Spark's own name of a type, as in ``decimal(10,2)`` or ``string collate UTF8_LCASE``."""
+
+SPARK = {
+    Type.INTEGER: "bigint",
+    Type.FLOAT: "double",
+    Type.BOOLEAN: "boolean",
+    Type.STRING: "string",
+    Type.DATE: "date",
+    Type.TIMESTAMP: "timestamp",
+}
+
+
+def schema(frame: Any) -> Schema:
+    """The columns of a frame from its Spark schema."""
+    fields = _spark(frame).schema.fields
+    return Schema(
+        tuple(
+            Column(field.name, f"c{at}", _type(field.dataType), nullable=field.nullable)
+            for at, field in enumerate(fields)
+        ),
+        len(fields),
+    )
+
+
+def _type(type_: Any) -> Type:
+    return TYPES.get(type_.simpleString().partition("(")[0].partition(" ")[0], Type.OTHER)
+
+
+def _spark(frame: Any) -> Any:
+    """The Spark frame of a pandas-on-Spark frame; a Spark frame as it is."""
+    if not _on_spark(frame):
+        return frame
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the pandas-like index is not kept: releases have none
+        return frame.to_spark()
+
+
+def _on_spark(frame: Any) -> bool:
+    """Whether it is a pandas-on-Spark frame. Asked of the class: a Spark frame has an attribute per column."""
+    return type(frame).__module__.startswith("pyspark.pandas")
+
+
+def check(frame: Any) -> None:
+    """Refuse a frame whose session has ended."""
+    session = _spark(frame).sparkSession
+    stopped = session.is_stopped if hasattr(session, "is_stopped") else session._jsc.sc().isStopped()
+    if stopped:
+        raise StoppedSessionError(
+            "The Spark session of this frame has been stopped. Make the frame anew from a running session."
+        )
+
+
+def aggregate(frame: Any, request: Request) -> npt.NDArray[np.int64]:
+    """The exact statistics of a frame, (statistics, cells)."""
+    from pyspark.sql import functions as F
+
+    rows = columns(_spark(frame), request)
+    if request.bounds:
+        rows = rows.repartition(F.col(request.id))
+    names = [f"s{at}" for at in range(len(request.statistics))]
+    fields = ", ".join(f"{name} bigint" for name in ("cell", *names))
+    parts = rows.mapInArrow(partial(_task, request), fields)
+    sums = parts.groupBy("cell").agg(*(F.sum(name).alias(name) for name in names)).toArrow()
+    out = np.zeros((len(names), len(request.keys)), np.int64)
+    for row, name in zip(out, names, strict=True):
+        row[sums["cell"].to_numpy()] = sums[name].to_numpy()
+    return out
+
+
+def columns(frame: Any, request: Request) -> Any:
+    """The columns that a request reads, after its steps, in canonical form; lazy."""
+    types = {column.ref: column.type for column in schema(frame)}
+    sources = [f"{_source(ref, types[ref])} AS {ref}" for ref in request.sources()]
+    # A count of all rows reads no column, but Arrow batches need one to have a length.
+    rows = frame.toDF(*types).selectExpr(*sources, "0Y AS rows")
+    for step in request.steps:
+        if isinstance(step, Filter):
+            rows = rows.where(step.condition.spark)
+        else:
+            rows = rows.selectExpr("*", f"{step.value.spark} AS {step.ref}")
+    return rows.select("rows", *request.types)
+
+
+def _source(ref: str, type_: Type) -> str:
+    if type_ is Type.OTHER:
+        return f"nullif({ref} IS NOT NULL, false)"
+    value = f"CAST({ref} AS {SPARK[type_]})"
+    return f"nanvl({value}, CAST(NULL AS double))" if type_ is Type.FLOAT else value
+
+
+def _task(request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What one Spark task does: exact statistics of its rows, by cell."""
+    if not request.bounds:
+        for batch in batches:
+            yield _sums(pa.Table.from_batches([batch]), request)
+        return
+    # A unit's rows are all in this task, but may be in several of its batches.
+    together = list(batches)
+    if together:
+        yield _sums(pa.Table.from_batches(together), request)
+
+
+def _sums(table: pa.Table, request: Request) -> pa.RecordBatch:
+    table = pa.table({name: table[name].cast(ARROW.get(request.types.get(name), pa.int8())) for name in table.column_names})
+    table, cell = exact.bound(*exact.locate(table, request), request)
+    cells, code = np.unique(cell, return_inverse=True)
+    sums = exact.statistics(table, code.astype(np.int64), request, len(cells))
+    names = [f"s{at}" for at in range(len(sums))]
+    return pa.RecordBatch.from_arrays([pa.array(cells), *map(pa.array, sums)], ["cell", *names])
+
+
+def freeze(table: pa.Table, info: str, like: Any) -> Any:
+    """A Spark frame over local rows: fixed values in the plan itself, which no action computes again."""
+    session = _spark(like).sparkSession
+    frame = session.createDataFrame(table)
+    frame = frame.withMetadata(frame.columns[0], {METADATA: info})
+    for name in frame.columns[1:]:
+        frame = frame.withMetadata(name, {METADATA: info})
+    return frame.pandas_api() if _on_spark(like) else frame
+
+
+def info(frame: Any) -> str | None:
+    """The metadata that :func:`freeze` attached, from any column that still has it."""
+    found = (field.metadata.get(METADATA) for field in _spark(frame).schema.fields)
+    return next((text for text in found if text is not None), None)

@@ -1,0 +1,43 @@
+"""What a query would do, in words: a function of the plan alone."""
+
+from __future__ import annotations
+
+from dpframe.accounting import cost as read_cost
+from dpframe.errors import MissingBoundError
+from dpframe.plan import Sum
+from dpframe.privacy import analyse, calibrate
+from dpframe.query import Question
+from dpframe.release import CONFIDENCE, words
+
+
+def explanation(question: Question, epsilon: object = None, rho: object = None) -> str:
+    """Plan, sensitivities, and with a cost the noise of each statistic."""
+    plan = question.plan
+    lines = [f"{name} = {text}" for name, text, _ in question.answers]
+    lines += str(plan).split("\n")[1:]
+    if question.by:
+        groups = f"{len(question.keys):,} public keys of {', '.join(question.by)}"
+        lines.append(f"  groups  {groups}; rows of other groups are dropped")
+    if plan.unit.id is not None:
+        lines.append(f"  policy  rows without {plan.unit.id.name} are dropped")
+    if any(isinstance(s, Sum) for _, _, prepared in question.answers for s in prepared.statistics):
+        lines.append("  policy  missing values (null, NaN) add nothing; infinities count as the nearer bound")
+    try:
+        measured = analyse(question)
+    except MissingBoundError as refusal:
+        return "\n".join([*lines, f"  cannot be released: {refusal}"])
+    names = {column.ref: column.name for column in plan.schema}
+    cost = None if epsilon is None and rho is None else read_cost(epsilon, rho)
+    lines.append("  noise" if cost is None else f"  noise of {cost}")
+    for each in calibrate(measured, cost):
+        statistic, mechanism = each.measured.statistic, each.mechanism
+        grid = statistic.grid
+        noise = "" if cost is None else (
+            f"{mechanism.name} of scale {mechanism.scale * grid:.6g}, "
+            f"within ±{mechanism.accuracy(1 - CONFIDENCE) * grid:.6g} at {CONFIDENCE:.0%}; "
+        )
+        sensitivity = f"L1 sensitivity {each.measured.l1 * grid:.6g}"
+        if each.measured.l2_squared != each.measured.l1**2:
+            sensitivity += f", L2 sensitivity {each.measured.l2_squared**0.5 * grid:.6g}"
+        lines.append(f"    {words(statistic, names)}: {noise}{sensitivity}, share {each.measured.share}")
+    return "\n".join(lines)

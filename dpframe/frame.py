@@ -1,0 +1,472 @@
+"""The private chain: every step returns a new object, none reads data, and nothing shows rows."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dpframe import aggregates, sql
+from dpframe.accounting import Budget
+from dpframe.aggregates import Aggregate
+from dpframe.backends import backend_of
+from dpframe.errors import ColumnTypeError, KeysError, PlanError
+from dpframe.explain import explanation
+from dpframe.keys import Keys, declared, listed_values, product
+from dpframe.keys import keys as read_keys
+from dpframe.plan import (
+    Bound,
+    Column,
+    Cut,
+    Define,
+    Expression,
+    Filter,
+    Number,
+    Schema,
+    Type,
+    Unit,
+    at_least_one,
+)
+from dpframe.query import Plan, Question
+from dpframe.release import release
+
+
+def protect(
+    frame: Any,
+    id: str | None = None,
+    *,
+    rows: int = 1,
+    bounds: Mapping[str, tuple[Number, Number]] | None = None,
+    keys: Mapping[str, Iterable[object]] | None = None,
+) -> PrivateFrame:
+    """Begin a private chain on a frame; see :meth:`dpframe.accessor.Accessor.protect`."""
+    schema = backend_of(frame).schema(frame)
+    names = [column.name for column in schema]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise PlanError(f"Two columns are called {twice!r}: rename one before .dp.")
+    if id is not None:
+        if rows != 1:
+            raise PlanError("The privacy unit is either rows=k rows or all rows of one id: give one of them.")
+        if schema[id].type not in (Type.INTEGER, Type.STRING, Type.DATE, Type.BOOLEAN):
+            raise ColumnTypeError(
+                f"{id!r} is a {schema[id].type.value} column and cannot be an id: two equal ids must be the same "
+                "value. Turn it into text or an integer before .dp."
+            )
+    for name, pair in (bounds or {}).items():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise PlanError(f"bounds= takes a pair for each column, as in {{{name!r}: (0, 100)}}, not {pair!r}.")
+        schema = schema.put(replace(schema[name], bounds=aggregates.bounds(name, *pair)))
+    for name, values in (keys or {}).items():
+        listed = tuple(sorted(listed_values(name, values), key=lambda v: (v is not None, v)))
+        declared(name, listed).fit([name], schema)
+        schema = schema.put(replace(schema[name], keys=listed))
+    unit = Unit(None if id is None else schema[id], at_least_one(rows, "rows"))
+    return PrivateFrame(frame, Plan(schema, unit))
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class PrivateFrame:
+    """A private table at some point of the chain: its schema, steps, unit and bounds; never its rows.
+
+    Every method returns a new object. Begin with ``frame.dp.protect()``; end with ``.release(...)``.
+    """
+
+    source: Any = field(repr=False)
+    plan: Plan
+
+    @property
+    def columns(self) -> list[str]:
+        """The column names."""
+        return [column.name for column in self.plan.schema]
+
+    def filter(self, condition: str) -> PrivateFrame:
+        """Keep the rows for which a SQL condition is true.
+
+        Parameters
+        ----------
+        condition
+            A scalar boolean expression in Spark's SQL dialect over the columns. It is total: what fails
+            (a cast, a division by zero, an overflow) is null, and null is not true.
+
+        Raises
+        ------
+        ExpressionError
+            For aggregates, windows, sub-queries, ``rand()`` and whatever else is not scalar and deterministic.
+        UnknownColumnError
+            For a column that the frame does not have.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> private = pd.DataFrame({"age": [31, 45], "level": ["a", "b"]}).dp.protect()
+        >>> private.filter("age >= 40 and level in ('a', 'b')").columns
+        ['age', 'level']
+        """
+        schema = self.plan.schema
+        expression = sql.predicate(condition, schema)
+        present = sql.proves_present(condition, schema)
+        for column in schema:
+            if column.ref in present and column.nullable:
+                schema = schema.put(replace(column, nullable=False))
+        return self._with(schema=schema, steps=(*self.plan.steps, Filter(expression)))
+
+    def assign(self, **columns: str | Cut) -> PrivateFrame:
+        """Add or redefine columns, one after the other; a redefined one loses all that was known of it.
+
+        Parameters
+        ----------
+        **columns
+            Scalar SQL text in Spark's dialect, or :func:`dpframe.cut`, whose bins become default keys.
+
+        Raises
+        ------
+        ExpressionError, UnknownColumnError
+            As :meth:`filter`.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> private = pd.DataFrame({"age": [31, 45]}).dp.protect()
+        >>> private.assign(band=dp.cut("age", [0, 40, 80]), months="age * 12").columns
+        ['age', 'band', 'months']
+        """
+        plan = self.plan
+        for name, value in columns.items():
+            plan = _define(plan, name, value)
+        return PrivateFrame(self.source, plan)
+
+    def select(self, *columns: str) -> PrivateFrame:
+        """Keep the named columns, in that order. The privacy unit stays what it was.
+
+        Raises
+        ------
+        UnknownColumnError
+            For a column that the frame does not have.
+        """
+        return self._with(schema=self.plan.schema.keep(dict.fromkeys(columns)))
+
+    def rename(self, columns: Mapping[str, str]) -> PrivateFrame:
+        """Rename columns; what is known of them stays.
+
+        Raises
+        ------
+        UnknownColumnError
+            For a column that the frame does not have.
+        PlanError
+            When two columns would share a name.
+        """
+        schema = self.plan.schema
+        for old in columns:
+            schema[old]
+        renamed = tuple(replace(column, name=columns.get(column.name, column.name)) for column in schema)
+        names = [column.name for column in renamed]
+        twice = next((name for name in names if names.count(name) > 1 or not isinstance(name, str)), None)
+        if twice is not None:
+            raise PlanError(f"After the rename {twice!r} would not be one column's name: choose another.")
+        return self._with(schema=Schema(renamed, schema.width))
+
+    def bound(
+        self,
+        groups: int | None = None,
+        rows_per_group: int | None = None,
+        *,
+        rows: int | None = None,
+        by: str | Iterable[str] | None = None,
+    ) -> PrivateFrame:
+        """Limit what one id contributes; the rows that stay are a keyed random choice among the id's rows.
+
+        Parameters
+        ----------
+        groups, rows_per_group
+            At most so many groups per id, and rows in each (L0 and L∞).
+        rows
+            At most so many rows per id in all (L1).
+        by
+            The columns whose groups are meant; None means the grouping of the query.
+
+        Raises
+        ------
+        PlanError
+            For numbers below 1, a mix of the two forms, or a frame whose unit is not an id.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> log = pd.DataFrame({"user": ["u", "v"], "page": ["a", "b"]})
+        >>> log.dp.protect(id="user").bound(groups=10, rows_per_group=1)
+        PrivateFrame(user string, page string)
+          unit    all rows of one user
+          bounds  at most 10 groups per id, 1 rows per group
+        """
+        if self.plan.unit.id is None:
+            raise PlanError("Bounds limit what one id contributes: protect(id=...) first. The unit here is rows.")
+        if (rows is None) == (groups is None and rows_per_group is None):
+            raise PlanError("Give .bound(groups=, rows_per_group=) or .bound(rows=): one of the two forms.")
+        if rows is not None:
+            if by is not None:
+                raise PlanError("by= goes with groups= and rows_per_group=; rows= counts all rows of an id.")
+            limit = Bound(rows=at_least_one(rows, "rows"))
+        else:
+            if groups is None or rows_per_group is None:
+                raise PlanError("Give both groups= and rows_per_group=: either alone does not limit an id's rows.")
+            names = None if by is None else (by,) if isinstance(by, str) else tuple(by)
+            columns = None if names is None else tuple(self.plan.schema[name] for name in names)
+            for column in columns or ():
+                if column.type in (Type.TIMESTAMP, Type.OTHER, Type.FLOAT):
+                    raise ColumnTypeError(f"{column.name!r} is {column.type.value} and cannot be grouped by.")
+            limit = Bound(
+                at_least_one(groups, "groups"), at_least_one(rows_per_group, "rows_per_group"), by=columns
+            )
+        return self._with(bounds=(*self.plan.bounds, limit))
+
+    def groupby(self, *columns: str, keys: Any = None) -> GroupedFrame:
+        """Group by columns whose keys are public.
+
+        Parameters
+        ----------
+        *columns
+            Text, integer, boolean or date columns.
+        keys
+            :func:`dpframe.keys`, or what it takes; for a single column also a list. Columns that it leaves
+            out use their declared keys: those of :func:`dpframe.cut` or of ``protect(keys=)``.
+
+        Raises
+        ------
+        KeysError
+            For columns without public keys, duplicate or float keys, and too many keys.
+        ColumnTypeError
+            For keys of another type than their column.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> private = pd.DataFrame({"level": ["a", "b", "a"]}).dp.protect()
+        >>> with dp.Budget.unlimited():
+        ...     private.groupby("level", keys=["a", "b", "c"]).count().release()
+          level  count
+        0     a      2
+        1     b      1
+        2     c      0
+        """
+        if not columns:
+            raise PlanError("Name at least one column to group by, or aggregate the frame directly.")
+        if len(set(columns)) != len(columns):
+            raise PlanError("A column is grouped by twice: name each once.")
+        return GroupedFrame(self, columns, _keys(self.plan.schema, columns, keys))
+
+    def agg(self, *unnamed: Aggregate, **named: Aggregate) -> Query:
+        """Aggregates of all rows as one group; see :meth:`GroupedFrame.agg`."""
+        return GroupedFrame(self, (), Keys(())).agg(*unnamed, **named)
+
+    def count(self) -> Query:
+        """The number of rows; see :func:`dpframe.count`."""
+        return self.agg(aggregates.count())
+
+    def sum(self, column: str, low: Number | None = None, high: Number | None = None) -> Query:
+        """The sum of a clipped column; see :func:`dpframe.sum`."""
+        return self.agg(aggregates.sum(column, low, high))
+
+    def mean(self, column: str, low: Number | None = None, high: Number | None = None) -> Query:
+        """The mean of a clipped column; see :func:`dpframe.mean`."""
+        return self.agg(aggregates.mean(column, low, high))
+
+    def _with(self, **changes: Any) -> PrivateFrame:
+        return PrivateFrame(self.source, replace(self.plan, **changes))
+
+    def __repr__(self) -> str:
+        return str(self.plan)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def _define(plan: Plan, name: str, value: str | Cut) -> Plan:
+    """The plan with one more column, under a ref of its own."""
+    schema = plan.schema
+    keys: tuple[str, ...] | None = None
+    if isinstance(value, Cut):
+        how = (value.edges, value.labels, value.right, value.include_both)
+        expression: Expression = sql.cut_expression(schema[value.column], *how)
+        keys = sql.cut_labels(*how)
+    elif isinstance(value, str):
+        expression = sql.scalar(value, schema)
+    else:
+        raise PlanError(f".assign({name}=...) takes SQL text or dp.cut(...), not {type(value).__name__}.")
+    ref = f"c{schema.width}"
+    column = Column(name, ref, expression.type, expression.nullable, keys=keys)
+    return replace(
+        plan,
+        schema=Schema(schema.columns, schema.width + 1).put(column),
+        steps=(*plan.steps, Define(name, ref, expression)),
+    )
+
+
+def _keys(schema: Schema, by: tuple[str, ...], given: Any) -> Keys:
+    """Public keys for exactly the grouping columns: those given, and the declared ones of the others."""
+    if given is None:
+        sets = []
+    elif isinstance(given, list | tuple | range | set | frozenset):
+        if len(by) != 1:
+            raise KeysError("A list of keys serves a single column: give dp.keys({column: values, ...}).")
+        sets = [read_keys({by[0]: given})]
+    else:
+        sets = [read_keys(given)]
+    covered = {name for keys in sets for name in keys.columns}
+    for name in by:
+        known = schema[name].keys
+        if name in covered:
+            continue
+        if known is None:
+            raise KeysError(
+                f"{name!r} has no public keys. List them, as in .groupby({name!r}, keys={{{name!r}: [...]}}), "
+                f"declare them with protect(keys={{{name!r}: [...]}}), or make bins with dp.cut."
+            )
+        sets.append(declared(name, known))
+    keys = product(sets)
+    keys.fit(by, schema)
+    return keys
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class GroupedFrame:
+    """A private table grouped by columns with public keys."""
+
+    frame: PrivateFrame
+    by: tuple[str, ...]
+    keys: Keys
+
+    def agg(self, *unnamed: Aggregate, **named: Aggregate) -> Query:
+        """Several aggregates of each group in one release, sharing the statistics they have in common.
+
+        Parameters
+        ----------
+        *unnamed, **named
+            :func:`dpframe.count`, :func:`dpframe.sum`, :func:`dpframe.mean`; the names are the answer's columns.
+
+        Raises
+        ------
+        PlanError
+            For no aggregate, two columns of one name, and whatever an aggregate asks that cannot be analysed.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> private = pd.DataFrame({"level": ["a", "b"], "books": [3, 5]}).dp.protect()
+        >>> query = private.groupby("level", keys=["a", "b"]).agg(
+        ...     readers=dp.count(), books=dp.mean("books", 0, 22)
+        ... )
+        >>> with dp.Budget(epsilon=1):
+        ...     list(query.release(epsilon=1).columns)
+        ['level', 'readers', 'books']
+        """
+        wanted: list[tuple[str, Aggregate]] = [(getattr(a, "label", ""), a) for a in unnamed] + list(named.items())
+        if not wanted:
+            raise PlanError("Name at least one aggregate, as in .agg(readers=dp.count()).")
+        schema = self.frame.plan.schema
+        answers = []
+        for name, aggregate in wanted:
+            if not hasattr(aggregate, "prepare"):
+                raise PlanError(f".agg() takes aggregates such as dp.count(), not {aggregate!r} for {name!r}.")
+            if name in self.by or name in (other for other, _, _ in answers):
+                raise PlanError(f"Two columns of the answer would be called {name!r}: name one otherwise.")
+            answers.append((name, str(aggregate), aggregate.prepare(schema)))
+        return Query(self.frame.source, Question(self.frame.plan, self.by, self.keys, tuple(answers)))
+
+    def count(self) -> Query:
+        """The number of rows of each group; see :func:`dpframe.count`."""
+        return self.agg(aggregates.count())
+
+    def sum(self, column: str, low: Number | None = None, high: Number | None = None) -> Query:
+        """The sum of a clipped column in each group; see :func:`dpframe.sum`."""
+        return self.agg(aggregates.sum(column, low, high))
+
+    def mean(self, column: str, low: Number | None = None, high: Number | None = None) -> Query:
+        """The mean of a clipped column in each group; see :func:`dpframe.mean`."""
+        return self.agg(aggregates.mean(column, low, high))
+
+    def __repr__(self) -> str:
+        return f"{self.frame!r}\n  groupby {', '.join(self.by)}: {len(self.keys):,} public keys"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Query:
+    """A question that can be explained and released. Reads nothing until :meth:`release`."""
+
+    source: Any = field(repr=False)
+    question: Question
+
+    def explain(self, *, epsilon: object = None, rho: object = None) -> None:
+        """Print the plan, the sensitivities and the noise that a cost would give; reads no data, costs nothing.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> private = pd.DataFrame({"level": ["a", "b"]}).dp.protect()
+        >>> private.groupby("level", keys=["a", "b"]).count().explain(epsilon=0.5)
+        count = count()
+          unit    one row
+          groups  2 public keys of level; rows of other groups are dropped
+          noise of epsilon=0.5
+            count of rows: discrete Laplace of scale 2, within ±5 at 95%; L1 sensitivity 1, share 1
+        """
+        print(explanation(self.question, epsilon, rho))
+
+    def release(
+        self,
+        *,
+        epsilon: object = None,
+        rho: object = None,
+        budget: Budget | None = None,
+        ci: float | None = None,
+    ) -> Any:
+        """Charge the budget, read the data once, add noise, and freeze the answer.
+
+        Parameters
+        ----------
+        epsilon, rho
+            The cost of this release: ε of pure differential privacy (discrete Laplace noise) or ρ of
+            zero-concentrated (rounded Gaussian noise). Exactly one; with an unlimited budget neither is needed.
+        budget
+            The budget to charge; None is the innermost ``with dp.Budget(...)`` block's.
+        ci
+            A confidence such as 0.95: every answer ``x`` then comes with the ends of its interval,
+            ``x_low`` and ``x_high``, from the exact law of the noise. Clipping and bounding are not in it.
+
+        Returns
+        -------
+        frame
+            A frame of the source's kind: key columns, answers, one row per public key, sorted by key. It
+            never changes and carries its :class:`dpframe.ReleaseInfo` (``.dp.release_info()``).
+
+        Raises
+        ------
+        BudgetError
+            When the cost is not valid, there is no budget, or it has too little left. Nothing is charged.
+        MissingBoundError
+            For an id without a contribution bound. Nothing is charged.
+        DataPlaneError
+            When the engine fails while reading. The charge stands.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> private = pd.DataFrame({"books": [3, 5, 8]}).dp.protect()
+        >>> with dp.Budget(epsilon=1) as budget:
+        ...     answer = private.mean("books", 0, 22).release(epsilon=0.3, ci=0.95)
+        ...     budget.remaining
+        0.7
+        >>> list(answer.columns), answer.shape
+        (['books_mean', 'books_mean_low', 'books_mean_high'], (1, 3))
+        """
+        return release(self.source, self.question, epsilon=epsilon, rho=rho, budget=budget, ci=ci)
+
+    def __repr__(self) -> str:
+        return explanation(self.question)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"

@@ -1,0 +1,327 @@
+"""Public group keys: which groups a release shows, known without looking at private data.
+
+A key set is a product of *factors*, each a small table of distinct rows, and stays one: 1,000 pages times
+1,000,000 users is two small factors. Every key has a *cell*, its position in the product, by which rows find
+their group, noise finds its word, and answers find their row.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dpframe.errors import ColumnTypeError, KeysError
+from dpframe.plan import Schema, Type, Value
+
+Cells = npt.NDArray[np.int64]
+
+ARROW: dict[Type, pa.DataType] = {
+    Type.INTEGER: pa.int64(),
+    Type.FLOAT: pa.float64(),
+    Type.BOOLEAN: pa.bool_(),
+    Type.STRING: pa.string(),
+    Type.DATE: pa.date32(),
+    Type.TIMESTAMP: pa.timestamp("us"),
+}
+"""The one physical form of each type, in which both engines hand over their columns."""
+
+MOST_CELLS = 50_000_000
+"""More cells than this are refused: every one of them is in the answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """Distinct rows over some columns.
+
+    Parameters
+    ----------
+    domains
+        For every column its distinct values, in the order in which answers are sorted.
+    codes
+        The rows, as sorted positions in the product of the domains; None when every combination is a row.
+    """
+
+    domains: dict[str, pa.Array]
+    codes: Cells | None = None
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return math.prod(map(len, self.domains.values())) if self.codes is None else len(self.codes)
+
+    def locate(self, columns: Mapping[str, pa.Array], rows: int) -> Cells:
+        """For each row of ``columns`` its position among the rows of the factor, or -1."""
+        position = np.zeros(rows, np.int64)
+        known = np.ones(rows, np.bool_)
+        for name, domain in self.domains.items():
+            index = pc.index_in(columns[name], value_set=domain).fill_null(-1).to_numpy(zero_copy_only=False)
+            known &= index >= 0
+            position = position * len(domain) + index
+        if self.codes is not None and len(self.codes):
+            at = np.minimum(np.searchsorted(self.codes, position), len(self.codes) - 1)
+            known &= self.codes[at] == position
+            position = at
+        return np.where(known, position, -1)
+
+    def values(self, positions: Cells) -> dict[str, pa.Array]:
+        """The key columns at those positions."""
+        code = positions if self.codes is None else self.codes[positions]
+        values: dict[str, pa.Array] = {}
+        for name, domain in reversed(self.domains.items()):
+            values[name] = domain.take(pa.array(code % len(domain)))
+            code = code // len(domain)
+        return dict(reversed(values.items()))
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """A set of public group keys. ``*`` is the product, ``len()`` counts without listing.
+
+    Examples
+    --------
+    >>> levels = keys({"level": ["a", "b"]}) * keys({"year": [2024, 2025, 2026]})
+    >>> levels
+    Keys(level, year: 6 keys)
+    >>> len(levels)
+    6
+    """
+
+    factors: tuple[Factor, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the key columns."""
+        return tuple(name for factor in self.factors for name in factor.domains)
+
+    def __len__(self) -> int:
+        return math.prod(map(len, self.factors))
+
+    def __mul__(self, other: Keys) -> Keys:
+        """Every key of one with every key of the other; raises :class:`KeysError` on a shared column."""
+        if not isinstance(other, Keys):
+            return NotImplemented
+        shared = set(self.columns) & set(other.columns)
+        if shared:
+            raise KeysError(f"Both key sets have the column {min(shared)!r}: a product needs distinct columns.")
+        return Keys(self.factors + other.factors)
+
+    def __repr__(self) -> str:
+        return f"Keys({', '.join(self.columns)}: {len(self):,} keys)"
+
+    def locate(self, columns: Mapping[str, pa.Array], rows: int) -> Cells:
+        """For each row its cell, or -1 when its key is not in the set. Nulls are equal.
+
+        Parameters
+        ----------
+        columns
+            The key columns in canonical form, each of length ``rows``.
+        """
+        cell = np.zeros(rows, np.int64)
+        known = np.ones(rows, np.bool_)
+        for factor in self.factors:
+            position = factor.locate(columns, rows)
+            known &= position >= 0
+            cell = cell * len(factor) + position
+        return np.where(known, cell, -1)
+
+    def table(self, order: Sequence[str]) -> tuple[pa.Table, Cells]:
+        """Every key, sorted by the columns in that order, and the cell of each."""
+        cells = np.arange(len(self), dtype=np.int64)
+        if order != list(self.columns):
+            cells = cells[np.lexsort([self._ranks(name) for name in reversed(order)])]
+        columns: dict[str, pa.Array] = {}
+        rest = cells
+        for factor in reversed(self.factors):
+            columns |= factor.values(rest % len(factor))
+            rest = rest // len(factor)
+        return pa.table({name: columns[name] for name in order}), cells
+
+    def _ranks(self, name: str) -> Cells:
+        """The rank of one column's value in every cell."""
+        after = 1
+        for factor in reversed(self.factors):
+            if name in factor.domains:
+                break
+            after *= len(factor)
+        code = np.arange(len(self), dtype=np.int64) // after % len(factor)
+        code = code if factor.codes is None else factor.codes[code]
+        sizes = [len(domain) for domain in factor.domains.values()]
+        at = list(factor.domains).index(name)
+        return code // math.prod(sizes[at + 1 :]) % sizes[at]
+
+    def fit(self, by: Sequence[str], schema: Schema) -> Keys:
+        """The key set over the refs of ``schema``, in the columns' own types.
+
+        Raises
+        ------
+        KeysError
+            When the key columns are not exactly ``by``, or there are more than ``MOST_CELLS`` keys.
+        ColumnTypeError
+            When a column cannot be a key, or its keys are of another type.
+        """
+        if set(by) != set(self.columns):
+            raise KeysError(
+                f"The keys are of ({', '.join(self.columns)}), the group-by is of ({', '.join(by)}): "
+                "give keys for exactly the columns that are grouped by."
+            )
+        if len(self) > MOST_CELLS:
+            raise KeysError(f"{len(self):,} keys are too many: at most {MOST_CELLS:,}, all of them are released.")
+        return Keys(
+            tuple(
+                replace(
+                    factor,
+                    domains={
+                        schema[name].ref: _typed(domain, name, schema[name].type)
+                        for name, domain in factor.domains.items()
+                    },
+                )
+                for factor in self.factors
+            )
+        )
+
+
+def keys(source: Any) -> Keys:
+    """Public group keys from a mapping of column to values, or from the rows of a public frame.
+
+    Parameters
+    ----------
+    source
+        A mapping ``{column: values}``, of which every combination is a key, or a *public* frame (pandas,
+        Arrow or Spark), whose distinct rows are the keys. The values must be known without looking at
+        private data: documentation, a code list, a published table.
+
+    Raises
+    ------
+    KeysError
+        For no values, duplicate values, floats and nested values.
+
+    Examples
+    --------
+    >>> keys({"level": ["a", "b", None]})
+    Keys(level: 3 keys)
+    """
+    if isinstance(source, Keys):
+        return source
+    if isinstance(source, Mapping):
+        return Keys(tuple(_listed(str(name), values) for name, values in source.items()))
+    return Keys((_rows(_as_arrow(source)),))
+
+
+def declared(name: str, values: tuple[Value, ...]) -> Keys:
+    """The keys of one column in the order in which they were declared, as a cut declares its bins."""
+    return Keys((Factor({name: pa.array(values)}),))
+
+
+def _listed(name: str, values: Iterable[object]) -> Factor:
+    """One column's listed values, sorted, nulls first."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise KeysError(f"The keys of {name!r} must be a list of values, not {values!r}.")
+    return Factor({name: _sorted(pa.array(listed_values(name, values)))})
+
+
+def listed_values(name: str, values: Iterable[object]) -> list[Value]:
+    """The values of one key column, checked: text, integers, booleans, dates or null, of one kind, once each.
+
+    Raises
+    ------
+    KeysError
+        For no values, duplicates, floats, and values of different kinds.
+    """
+    plain = [_plain(name, value) for value in values]
+    if not plain:
+        raise KeysError(f"The keys of {name!r} are empty: list at least one value.")
+    if len({type(value) for value in plain if value is not None}) > 1:
+        raise KeysError(f"The keys of {name!r} mix types: give text, integers, booleans or dates, not several.")
+    seen: set[Value] = set()
+    for value in plain:
+        if value in seen:
+            raise KeysError(f"The key {value!r} of {name!r} is listed twice: list every key once.")
+        seen.add(value)
+    return plain
+
+
+def _plain(name: str, value: object) -> Value:
+    """A Python value that can be a key."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, datetime.datetime):
+        if type(value).__name__ == "NaTType":
+            return None
+        if value.tzinfo is None and value.time() == datetime.time():
+            return value.date()
+        raise KeysError(f"The key {value!s} of {name!r} has a time of day: keys may be dates, not timestamps.")
+    if value is None or isinstance(value, str | bool | int | datetime.date):
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise KeysError(f"The key {value} of {name!r} does not fit 64 bits.")
+        return value
+    raise KeysError(
+        f"The key {value!r} of {name!r} is a {type(value).__name__}: keys may be text, integers, booleans, dates "
+        "or None. Group a number by dp.cut(column, edges)."
+    )
+
+
+def _sorted(values: pa.Array) -> pa.Array:
+    return values.take(pc.array_sort_indices(values, null_placement="at_start"))
+
+
+def _as_arrow(frame: Any) -> pa.Table:
+    """The rows of a public frame of any kind."""
+    if isinstance(frame, pa.Table):
+        return frame
+    home = type(frame).__module__
+    if home.startswith("pyspark.pandas"):
+        return pa.Table.from_pandas(frame.drop_duplicates().to_pandas(), preserve_index=False)
+    if home.startswith("pyspark.sql"):
+        return frame.distinct().toArrow()
+    if home.startswith("pandas") and hasattr(frame, "columns"):
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    raise KeysError(f"dp.keys takes a mapping of column to values or a public frame, not {type(frame).__name__}.")
+
+
+def _rows(table: pa.Table) -> Factor:
+    """The distinct rows of a public table."""
+    if not table.num_columns or not table.num_rows:
+        raise KeysError("The key frame is empty: it needs at least one column and one row.")
+    domains: dict[str, pa.Array] = {}
+    code = np.zeros(table.num_rows, np.int64)
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        domain = pa.array(listed_values(name, _sorted(column.unique()).to_pylist()))
+        domains[name] = domain
+        code = code * len(domain) + pc.index_in(column.cast(domain.type), value_set=domain).to_numpy()
+        if math.prod(map(len, domains.values())) >= 2**62:
+            raise KeysError("The key frame has too many distinct values; give independent columns as a product.")
+    return Factor(domains, np.unique(code))
+
+
+def _typed(domain: pa.Array, name: str, type_: Type) -> pa.Array:
+    """One column's key values in the column's own type."""
+    if type_ is Type.FLOAT:
+        raise ColumnTypeError(
+            f"{name!r} is a float column and cannot be a group key: group by dp.cut({name!r}, edges), "
+            f"or by an integer such as .assign(k='cast(floor({name}) as bigint)')."
+        )
+    if type_ not in (Type.INTEGER, Type.BOOLEAN, Type.STRING, Type.DATE):
+        raise ColumnTypeError(f"{name!r} is a {type_.value} column and cannot be a group key.")
+    if pa.types.is_null(domain.type):
+        return domain.cast(ARROW[type_])
+    if domain.type != ARROW[type_]:
+        example = next(value for value in domain.to_pylist() if value is not None)
+        raise ColumnTypeError(
+            f"The keys of {name!r} are like {example!r}, but the column holds {type_.value} values: "
+            "give keys of the column's type."
+        )
+    return domain
+
+
+def product(sets: Iterable[Keys]) -> Keys:
+    """The product of several key sets; of none, the single key of an ungrouped query."""
+    return Keys(tuple(itertools.chain.from_iterable(keys.factors for keys in sets)))

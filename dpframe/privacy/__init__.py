@@ -1,0 +1,6 @@
+"""From a question to calibrated noise: stability, sensitivity, split, mechanisms. Never sees data."""
+
+from dpframe.privacy.analyse import Calibrated, Measured, analyse, calibrate
+from dpframe.privacy.contribution import Contribution, contribution
+
+__all__ = ["Calibrated", "Contribution", "Measured", "analyse", "calibrate", "contribution"]

@@ -1,0 +1,191 @@
+"""The one place where exact becomes noisy, in this order: analyse, charge, read, noise, freeze."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dpframe.accounting import Budget, ambient
+from dpframe.accounting import cost as read_cost
+from dpframe.aggregates import Answer, Noisy
+from dpframe.backends import Backend, Request, backend_of
+from dpframe.errors import DataPlaneError, PlanError
+from dpframe.plan import Statistic, Sum
+from dpframe.privacy import Calibrated, analyse, calibrate
+from dpframe.query import Question
+from dpframe.result import ColumnInfo, ReleaseInfo, StatisticInfo, dumps
+
+CONFIDENCE = 0.95
+"""Of the half-widths in the metadata, when the caller asks for no other."""
+
+operator = logging.getLogger("dpframe.operator")
+"""Full engine errors, which may quote private values. Silent unless whoever operates the engine, and may see
+private data, adds a handler to this very logger; it passes nothing on to the root logger."""
+operator.propagate = False
+operator.addHandler(logging.NullHandler())
+
+fresh_key = os.urandom
+"""Where a release's secret key comes from: the operating system, 32 bytes for each release, kept nowhere."""
+
+
+def release(
+    frame: Any,
+    question: Question,
+    *,
+    epsilon: object = None,
+    rho: object = None,
+    budget: Budget | None = None,
+    ci: float | None = None,
+) -> Any:
+    """Answer a question once, with noise, as a frozen frame of the same kind; see ``Query.release``."""
+    budget = ambient(budget)
+    cost = read_cost(epsilon, rho) if budget.private or (epsilon, rho) != (None, None) else None
+    confidence = CONFIDENCE if ci is None else _confidence(ci)
+    calibrated = calibrate(analyse(question), cost if budget.private else None)
+    _distinct(question, intervals=ci is not None)
+    key = fresh_key(32)
+    asked = request(question, calibrated, key)
+    backend = backend_of(frame)
+    backend.check(frame)
+    if cost is not None:
+        budget.charge(cost, str(question), ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated)))
+    exact = _read(backend, frame, asked)
+    noisy = {
+        each.measured.statistic: each.mechanism.add(row, key, stream)
+        for stream, (each, row) in enumerate(zip(calibrated, exact, strict=True))
+    }
+    table = assemble(question, calibrated, noisy, confidence, intervals=ci is not None)
+    spent = str(cost) if budget.private else "nothing"
+    return backend.freeze(table, dumps(describe(question, calibrated, spent, budget.private, confidence)), frame)
+
+
+def _read(backend: Backend, frame: Any, asked: Request) -> npt.NDArray[np.int64]:
+    """The exact statistics. A failure is reported by its kind alone: its message may quote a private value."""
+    try:
+        return backend.aggregate(frame, asked)
+    except Exception as error:
+        operator.debug("the engine failed", exc_info=True)
+        condition = getattr(error, "getCondition", lambda: None)()
+        kind = type(error).__name__ + (f" [{condition}]" if condition else "")
+    # Raised out here, so that the withheld error is not this one's context either.
+    raise DataPlaneError(
+        f"The engine failed with {kind} while reading private data. The charge stands, and details are withheld "
+        "because they may quote the data; whoever operates the engine can read them by adding a handler to the "
+        "logger 'dpframe.operator' at level DEBUG."
+    )
+
+
+def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) -> Request:
+    """What the engine must compute, in refs."""
+    plan, schema = question.plan, question.plan.schema
+    statistics = tuple(each.measured.statistic for each in calibrated)
+    columns = [schema[name] for name in question.by]
+    columns += [column for bound in plan.bounds for column in bound.by or ()]
+    columns += [] if plan.unit.id is None else [plan.unit.id]
+    columns += [column for column in schema if column.ref in {statistic.ref for statistic in statistics}]
+    return Request(
+        types={column.ref: column.type for column in columns},
+        steps=plan.steps,
+        id=None if plan.unit.id is None else plan.unit.id.ref,
+        bounds=plan.bounds,
+        keys=question.keys.fit(question.by, schema),
+        statistics=statistics,
+        salt=hashlib.blake2b(b"bounding", key=key, digest_size=16).digest(),
+    )
+
+
+def assemble(
+    question: Question,
+    calibrated: Sequence[Calibrated],
+    noisy: Mapping[Statistic, npt.NDArray[np.int64]],
+    confidence: float,
+    *,
+    intervals: bool,
+) -> pa.Table:
+    """The answer table: key columns, then answers, sorted by key."""
+    mechanisms = {each.measured.statistic: each.mechanism for each in calibrated}
+    keys, cells = question.keys.table(list(question.by))
+    columns = {name: keys[name] for name in question.by}
+    for name, _, prepared in question.answers:
+        # An interval holds when every part's noise is within its half-width: a union bound over the parts.
+        alpha = (1 - confidence) / len(prepared.statistics)
+        answer: Answer = prepared.finish(
+            [Noisy(noisy[s][cells], mechanisms[s].accuracy(alpha)) for s in prepared.statistics]
+        )
+        columns[name] = pa.array(answer.values)
+        if intervals:
+            columns |= {f"{name}_low": pa.array(answer.low), f"{name}_high": pa.array(answer.high)}
+    return pa.table(columns)
+
+
+def describe(
+    question: Question, calibrated: Sequence[Calibrated], cost: str, private: bool, confidence: float
+) -> ReleaseInfo:
+    """The metadata of a release: a function of the plan and the cost alone."""
+    by_statistic = {each.measured.statistic: each for each in calibrated}
+    names = {column.ref: column.name for column in question.plan.schema}
+    return ReleaseInfo(
+        private=private,
+        cost=cost,
+        unit=str(question.plan.unit),
+        bounds=tuple(map(str, question.plan.bounds)),
+        by=question.by,
+        groups=len(question.keys),
+        confidence=confidence,
+        columns=tuple(
+            ColumnInfo(
+                name,
+                text,
+                tuple(
+                    _statistic(by_statistic[s], names, (1 - confidence) / len(prepared.statistics))
+                    for s in prepared.statistics
+                ),
+            )
+            for name, text, prepared in question.answers
+        ),
+    )
+
+
+def _statistic(each: Calibrated, names: Mapping[str, str], alpha: float) -> StatisticInfo:
+    statistic, mechanism = each.measured.statistic, each.mechanism
+    return StatisticInfo(
+        statistic=words(statistic, names),
+        mechanism=mechanism.name,
+        scale=mechanism.scale * statistic.grid,
+        half_width=mechanism.accuracy(alpha) * statistic.grid,
+        share=str(Fraction(each.measured.share)),
+    )
+
+
+def words(statistic: Statistic, names: Mapping[str, str]) -> str:
+    """A statistic in words, over the user's column names."""
+    if isinstance(statistic, Sum):
+        shift = f" - {statistic.center:g}" if statistic.center else ""
+        return f"sum of clip({names[statistic.ref]}, {statistic.low:g}, {statistic.high:g}){shift}"
+    return "count of rows" if statistic.ref is None else f"count of rows with {names[statistic.ref]}"
+
+
+def _confidence(ci: object) -> float:
+    if isinstance(ci, bool) or not isinstance(ci, float) or not 0 < ci < 1:
+        raise PlanError(f"ci is a confidence between 0 and 1, such as 0.95, not {ci!r}.")
+    return float(ci)
+
+
+
+def _distinct(question: Question, *, intervals: bool) -> None:
+    """No two columns of the answer may share a name, the ends of intervals included."""
+    names = [*question.by, *(name for name, _, _ in question.answers)]
+    if intervals:
+        names += [f"{name}{end}" for name, _, _ in question.answers for end in ("_low", "_high")]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise PlanError(f"Two columns of the answer would be called {twice!r}: name one otherwise in .agg().")

@@ -1,0 +1,117 @@
+"""What a released frame says of itself, and the text form in which it travels with the frame."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class StatisticInfo:
+    """One noisy statistic behind an answer.
+
+    Parameters
+    ----------
+    statistic
+        ``count``, or ``sum of (column − center)`` in words.
+    mechanism, scale
+        The noise and its scale, in the column's units.
+    half_width
+        The noise is at most this large with the release's confidence, in the column's units.
+    share
+        The part of the release's cost that it took, as a fraction.
+    """
+
+    statistic: str
+    mechanism: str
+    scale: float
+    half_width: float
+    share: str
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """One answer column: its aggregate, and the noisy statistics that it is made of."""
+
+    name: str
+    aggregate: str
+    statistics: tuple[StatisticInfo, ...]
+
+
+@dataclass(frozen=True)
+class ReleaseInfo:
+    """The metadata of a release.
+
+    Parameters
+    ----------
+    private
+        False for the exact answers of an unlimited budget, which must not be published.
+    cost
+        What was charged, exactly, as ``epsilon=0.4`` or ``rho=0.1``; ``nothing`` when not private.
+    unit, bounds
+        The privacy unit and the contribution bounds on it.
+    by, groups
+        The grouping columns and the number of public groups.
+    confidence
+        The confidence of every half-width and interval.
+    columns
+        One entry per answer column.
+    """
+
+    private: bool
+    cost: str
+    unit: str
+    bounds: tuple[str, ...]
+    by: tuple[str, ...]
+    groups: int
+    confidence: float
+    columns: tuple[ColumnInfo, ...]
+
+    def __getitem__(self, name: str) -> ColumnInfo:
+        """The entry of one answer column."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        lines = [
+            "A differentially private release" if self.private else "EXACT answers: NOT PRIVATE, do not publish",
+            f"  cost    {self.cost}",
+            f"  unit    {self.unit}{''.join(f', {bound}' for bound in self.bounds)}",
+            f"  groups  {self.groups:,}{' by ' + ', '.join(self.by) if self.by else ''}",
+        ]
+        for column in self.columns:
+            lines.append(f"  {column.name} = {column.aggregate}")
+            lines += [
+                f"    {part.statistic}: {part.mechanism}, scale {part.scale:.6g}, "
+                f"±{part.half_width:.6g} at {self.confidence:.0%}"
+                for part in column.statistics
+            ]
+        return "\n".join(lines)
+
+
+def dumps(info: ReleaseInfo) -> str:
+    """The metadata as JSON text."""
+    return json.dumps(asdict(info), ensure_ascii=False)
+
+
+def loads(text: str) -> ReleaseInfo:
+    """The metadata from its JSON text.
+
+    Examples
+    --------
+    >>> info = ReleaseInfo(True, "epsilon=1", "one row", (), ("level",), 5, 0.95, ())
+    >>> loads(dumps(info)) == info
+    True
+    """
+    fields = json.loads(text)
+    columns = tuple(
+        ColumnInfo(
+            column["name"],
+            column["aggregate"],
+            tuple(StatisticInfo(**part) for part in column["statistics"]),
+        )
+        for column in fields.pop("columns")
+    )
+    return ReleaseInfo(**{**fields, "bounds": tuple(fields["bounds"]), "by": tuple(fields["by"])}, columns=columns)
