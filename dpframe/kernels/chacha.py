@@ -1,0 +1,231 @@
+"""ChaCha20 in counter mode: the only source of randomness, addressable at any word.
+
+The state is that of D. J. Bernstein's *ChaCha, a variant of Salsa20* (2008) with a 64-bit block counter and a
+64-bit nonce, here called the stream::
+
+    state words  0..3  "expand 32-byte k"      4..11  the 256-bit key
+                12, 13 block counter, low half first      14, 15 stream, low half first
+
+RFC 8439 splits the same sixteen words as a 32-bit counter and a 96-bit nonce (n0, n1, n2): its block is ours
+for block counter ``c + (n0 << 32)`` and stream ``n1 + (n2 << 32)``. OpenSSL's 16-byte ChaCha20 nonce is the
+words 12..15 as they stand.
+
+Word order
+----------
+Blocks are made 32 at a time, so that the lanes of a vector register hold the same state word of neighbouring
+blocks, and are left in that order. *Superblock* s consists of the blocks 32·s … 32·s + 31; with ``B[b][i]``
+for the i-th output word (32 bits, little endian) of its b-th block, the 64-bit word at 256·s + j is ::
+
+    B[2·(j mod 16)][j div 16]  +  2**32 · B[2·(j mod 16) + 1][j div 16],        j = 0 … 255
+
+that is, position p reads block 32·(p div 256) + 2·(p mod 16) and the next, at word (p mod 256) div 16.
+Every position is distinct and all of a block is used, so the words are the key stream, permuted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpframe.errors import MechanismError
+from dpframe.kernels.jit import inlined, kernel
+
+if sys.byteorder != "little":
+    raise ImportError("dpframe.kernels reads the key stream as little-endian words; this CPU is big-endian")
+
+LANES = 32
+"""Blocks made side by side."""
+SUPERBLOCK = 8 * LANES
+"""64-bit words in a superblock."""
+KEY_BYTES = 32
+END = 1 << 63
+"""Positions run from 0 to END - 1."""
+
+_C0 = np.uint32(0x61707865)
+_C1 = np.uint32(0x3320646E)
+_C2 = np.uint32(0x79622D32)
+_C3 = np.uint32(0x6B206574)
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+
+
+@inlined
+def _rotate(x: np.uint32, count: int) -> np.uint32:
+    return np.uint32((x << np.uint32(count)) | (x >> np.uint32(32 - count)))
+
+
+@inlined
+def _quarter(
+    a: np.uint32, b: np.uint32, c: np.uint32, d: np.uint32
+) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
+    """The quarter round, RFC 8439 §2.1."""
+    a = np.uint32(a + b)
+    d = _rotate(np.uint32(d ^ a), 16)
+    c = np.uint32(c + d)
+    b = _rotate(np.uint32(b ^ c), 12)
+    a = np.uint32(a + b)
+    d = _rotate(np.uint32(d ^ a), 8)
+    c = np.uint32(c + d)
+    b = _rotate(np.uint32(b ^ c), 7)
+    return a, b, c, d
+
+
+@inlined
+def rounds(o: NDArray[np.uint32]) -> None:
+    """The twenty rounds on 32 states; state word i of block b is ``o[32 * i + b]``.
+
+    The states go back to memory (level-1 cache) after every double round: that keeps the loop small enough to
+    compile in a second and to vectorise, where unrolled rounds take ten and run slower.
+    """
+    for _ in range(10):
+        for b in range(32):
+            x0, x4, x8, x12 = _quarter(o[b], o[b + 128], o[b + 256], o[b + 384])
+            x1, x5, x9, x13 = _quarter(o[b + 32], o[b + 160], o[b + 288], o[b + 416])
+            x2, x6, x10, x14 = _quarter(o[b + 64], o[b + 192], o[b + 320], o[b + 448])
+            x3, x7, x11, x15 = _quarter(o[b + 96], o[b + 224], o[b + 352], o[b + 480])
+            o[b], o[b + 160], o[b + 320], o[b + 480] = _quarter(x0, x5, x10, x15)
+            o[b + 32], o[b + 192], o[b + 352], o[b + 384] = _quarter(x1, x6, x11, x12)
+            o[b + 64], o[b + 224], o[b + 256], o[b + 416] = _quarter(x2, x7, x8, x13)
+            o[b + 96], o[b + 128], o[b + 288], o[b + 448] = _quarter(x3, x4, x9, x14)
+
+
+@kernel
+def superblock(key: NDArray[np.uint32], stream: np.uint64, index: np.uint64, o: NDArray[np.uint32]) -> None:
+    """Write superblock ``index`` of a stream into ``o`` (512 words of 32 bits) in the module's word order.
+
+    Parameters
+    ----------
+    key
+        Shape (8,): the key's 32-bit words.
+    stream, index
+        The stream and the superblock's number, below 2**59.
+    o
+        Shape (512,). As 64-bit words, ``o.view(np.uint64)[j]`` is the word at position ``256 * index + j``.
+    """
+    n0 = np.uint32(stream & _LOW)
+    n1 = np.uint32(stream >> _HALF)
+    first = np.uint64(index) * np.uint64(32)
+    for b in range(32):
+        counter = first + np.uint64(b)
+        o[b] = _C0
+        o[b + 32] = _C1
+        o[b + 64] = _C2
+        o[b + 96] = _C3
+        for i in range(8):
+            o[b + 128 + 32 * i] = key[i]
+        o[b + 384] = np.uint32(counter & _LOW)
+        o[b + 416] = np.uint32(counter >> _HALF)
+        o[b + 448] = n0
+        o[b + 480] = n1
+    rounds(o)
+    for b in range(32):
+        counter = first + np.uint64(b)
+        o[b] += _C0
+        o[b + 32] += _C1
+        o[b + 64] += _C2
+        o[b + 96] += _C3
+        for i in range(8):
+            o[b + 128 + 32 * i] += key[i]
+        o[b + 384] += np.uint32(counter & _LOW)
+        o[b + 416] += np.uint32(counter >> _HALF)
+        o[b + 448] += n0
+        o[b + 480] += n1
+
+
+@kernel
+def _fill(key: Any, stream: Any, start: Any, out: Any) -> None:
+    buffer = np.empty(256, np.uint64)
+    lanes = buffer.view(np.uint32)
+    done = 0
+    while done < out.size:
+        position = start + done
+        superblock(key, stream, np.uint64(position >> 8), lanes)
+        offset = position & 255
+        count = min(256 - offset, out.size - done)
+        out[done : done + count] = buffer[offset : offset + count]
+        done += count
+
+
+def fresh_key() -> bytes:
+    """A new 256-bit key from the operating system, which is safe across forks and threads.
+
+    Examples
+    --------
+    >>> len(fresh_key())
+    32
+    """
+    return os.urandom(KEY_BYTES)
+
+
+def key_words(key: bytes) -> NDArray[np.uint32]:
+    """The eight 32-bit words of a key; raises :class:`MechanismError` unless it is 32 bytes.
+
+    Examples
+    --------
+    >>> key_words(bytes(range(32)))[0] == 0x03020100
+    np.True_
+    """
+    if not isinstance(key, bytes) or len(key) != KEY_BYTES:
+        found = f"{len(key)} bytes" if isinstance(key, bytes) else type(key).__name__
+        raise MechanismError(f"A key is {KEY_BYTES} bytes, not {found}; draw one with kernels.fresh_key().")
+    return np.frombuffer(key, np.uint32)
+
+
+def words(key: bytes, stream: int, start: int, n: int) -> NDArray[np.uint64]:
+    """The words at positions ``start`` … ``start + n - 1`` of a stream.
+
+    Parameters
+    ----------
+    key
+        32 bytes.
+    stream
+        A 64-bit number; streams of one key are independent.
+    start, n
+        First position and how many; ``start + n`` ≤ 2**63.
+
+    Returns
+    -------
+    ndarray of uint64, shape (n,)
+        Independent uniform 64-bit words. A slice equals the same slice of the whole.
+
+    Raises
+    ------
+    MechanismError
+        If the key is not 32 bytes or a number is out of range.
+
+    Notes
+    -----
+    Source: RFC 8439 and the layout in the module's docstring.
+
+    Examples
+    --------
+    >>> key = bytes(32)
+    >>> (words(key, 7, 1000, 5) == words(key, 7, 0, 1005)[1000:]).all()
+    np.True_
+    """
+    state = key_words(key)
+    check_position(stream, start, n)
+    out = np.empty(n, np.uint64)
+    _fill(state, np.uint64(stream), np.int64(start), out)
+    return out
+
+
+def check_position(stream: int, start: int, n: int) -> None:
+    """Raise :class:`MechanismError` unless these name words of a stream.
+
+    Examples
+    --------
+    >>> check_position(stream=0, start=0, n=10)
+    """
+    _check_number("stream", stream, 1 << 64, "2**64 - 1")
+    _check_number("start", start, END, "2**63 - 1")
+    _check_number("n", n, END + 1 - start, "2**63 - start")
+
+
+def _check_number(name: str, value: object, end: int, limit: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < end:
+        raise MechanismError(f"{name} must be a whole number from 0 to {limit}, not {value!r}.")

@@ -1,0 +1,71 @@
+"""How every kernel is compiled, and the bit-level views that the samplers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "boundscheck": False,
+    "error_model": "numpy",
+    "fastmath": {"contract"},
+}
+
+
+def kernel(function: F) -> F:
+    """Compile a kernel: no GIL, cached on disk, fused multiply-add allowed.
+
+    Letting LLVM fuse a product with a sum means that floats may differ between CPUs in the last bits. Only
+    kernels whose *integer* output is certified against every such rounding may be built on it.
+    """
+    return cast(F, njit(cache=True, **_OPTIONS)(function))
+
+
+def inlined(function: F) -> F:
+    """Compile a helper that other kernels call and LLVM pastes into them.
+
+    Numba's cache does not notice when a helper in another file changes: it looks at the calling kernel's own
+    file only. Whoever edits a helper clears ``__pycache__/*.nb?``; the tests do it by themselves.
+    """
+    return cast(F, njit(**_OPTIONS)(function))
+
+
+@cast(Any, intrinsic)  # type: ignore[untyped-decorator]
+def float_bits(_context: Any, _x: Any) -> tuple[Any, Callable[..., Any]]:
+    """The IEEE bits of a double as a signed integer."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.int64(types.float64), generate
+
+
+@cast(Any, intrinsic)  # type: ignore[untyped-decorator]
+def bits_float(_context: Any, _x: Any) -> tuple[Any, Callable[..., Any]]:
+    """The double with these IEEE bits."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+_TWICE_BIAS = np.int64(2046 << 52)
+_EXPONENT = np.int64(0x7FF << 52)
+
+
+@inlined
+def relative_width(v: Any) -> Any:
+    """``2**-floor(log2(y))`` for ``y = float(v)``, v ≥ 1, from the exponent: at least ``(1 - 2**-52) / v``.
+
+    A word that shows v says that v·2⁻⁶³ ≤ u < (v+1)·2⁻⁶³, an interval of relative width 1/v.
+    """
+    return bits_float(_TWICE_BIAS - (float_bits(np.float64(v)) & _EXPONENT))

@@ -1,0 +1,122 @@
+"""The lemmas that the filters' proofs cite, checked in arbitrary precision."""
+
+import mpmath
+import numpy as np
+import pytest
+
+from dpframe.kernels import logarithm, quantile_table
+from dpframe.kernels.gaussian import quantiles
+from dpframe.kernels.jit import relative_width
+from dpframe.kernels.quantile_table import BINS, OCTAVES, row, row_bound, table
+
+COEFFICIENTS = (  # fdlibm's Lg1 … Lg7
+    6.666666666666735130e-01,
+    3.999999999940941908e-01,
+    2.857142874366239149e-01,
+    2.222219843214978396e-01,
+    1.818357216161805012e-01,
+    1.531383769920937332e-01,
+    1.479819860511658591e-01,
+)
+
+
+def tail_words(count: int) -> np.ndarray:
+    """Random v, every binary order from 2**20 to 2**63 equally likely, and the ends of each."""
+    rng = np.random.default_rng(11)
+    orders = rng.integers(20, 63, count).astype(np.uint64)
+    mantissas = rng.integers(1 << 63, 1 << 64, count, dtype=np.uint64)
+    ends = [(1 << e) + d for e in range(21, 63) for d in (-1, 0, 1)] + [1 << 20, 2**63 - 1, 2**63 - 600]
+    return np.concatenate([mantissas >> (np.uint64(63) - orders), np.array(ends, np.uint64)])
+
+
+def evaluate(coefficients: list, x: mpmath.mpf) -> mpmath.mpf:
+    """The polynomial with these coefficients, lowest first."""
+    value = mpmath.mpf(0)
+    for c in reversed(coefficients):
+        value = value * x + c
+    return value
+
+
+def test_logarithm_polynomial():
+    """|R − R∞| ≤ 2⁻⁵⁸ on [0, 0.02945]: its values on a grid, and a bound on what it can do between them."""
+    with mpmath.workprec(200):
+        exact = [mpmath.mpf(2) / (2 * k + 1) for k in range(30)]
+        used = [0, *map(mpmath.mpf, COEFFICIENTS), *([0] * 22)]
+        difference = [0, *(a - b for a, b in zip(used[1:], exact[1:], strict=True))]
+        slopes = [k * c for k, c in enumerate(difference)][1:]
+        end, points = mpmath.mpf("0.02945"), 8000
+        step = end / points
+        highest = max(abs(evaluate(difference, step * i)) for i in range(points + 1))
+        steepest = max(abs(evaluate(slopes, step * i)) for i in range(points + 1))
+        curvature = sum(k * (k - 1) * abs(c) * end ** (k - 2) for k, c in enumerate(difference) if k > 1)
+        beyond_degree_29 = end**30
+        bound = highest + step / 2 * (steepest + step / 2 * curvature) + beyond_degree_29
+        assert bound <= mpmath.ldexp(1, -58)
+
+
+def test_logarithm_bound():
+    words = tail_words(6000)
+    with mpmath.workprec(150):
+        for v in words.tolist():
+            exact = -mpmath.log(mpmath.ldexp(v, -63))
+            error = abs(logarithm.neglog(np.int64(v)) - exact)
+            assert error <= mpmath.ldexp(exact + 1, -51)
+
+
+@pytest.mark.parametrize("v", [0, 1, 2, 3, 1000, (1 << 20) - 1])
+def test_logarithm_stays_finite_below_its_range(v):
+    assert 0 < logarithm.neglog(np.int64(v)) < 800
+
+
+def test_relative_width():
+    for v in tail_words(2000).tolist():
+        width = relative_width(np.int64(v))
+        assert (1 - 2.0**-52) / v <= width <= 2.0 / v
+
+
+def test_every_row_of_the_shipped_gaussian_table_is_within_its_bound():
+    shipped = table("gaussian").reshape(-1, 6)
+    assert shipped.shape == (OCTAVES * BINS + 1, 6)
+    for index in range(OCTAVES * BINS):
+        bound, least = row_bound(index, shipped[index])
+        assert bound <= 2.0**-50 + 2.0**-51 * least
+    assert not shipped[-1].any()
+
+
+def test_shipped_rows_are_what_the_generator_makes():
+    shipped = table("gaussian").reshape(-1, 6)
+    for index in [*np.random.default_rng(4).integers(0, OCTAVES * BINS, 40).tolist(), 0, OCTAVES * BINS - 1]:
+        assert (shipped[index] == row(index)).all()
+
+
+def test_derivative_polynomial_of_the_row_bound():
+    """P₆(z) = 120z⁵ + 326z³ + 127z by the recurrence, and the sixth derivative itself by mpmath."""
+    polynomial = np.array([1])
+    for n in range(1, 6):
+        slope = np.append(polynomial[1:] * np.arange(1, polynomial.size), [0, 0])
+        polynomial = slope[: polynomial.size + 1] + n * np.append(0, polynomial)
+    assert polynomial.tolist() == [0, 127, 0, 326, 0, 120]
+    with mpmath.workdps(60):
+        u = mpmath.mpf("0.03")
+        z = quantile_table.normal_quantile(mpmath.mp, u)
+        w = mpmath.sqrt(mpmath.pi / 2) * mpmath.exp(z * z / 2)
+        numeric = mpmath.diff(lambda x: quantile_table.normal_quantile(mpmath.mp, x), u, 6)
+        assert abs(numeric / (w**6 * evaluate(polynomial.tolist(), z)) - 1) < 1e-6
+
+
+def test_looked_up_quantiles_are_within_the_bound():
+    words = tail_words(1500)
+    q = np.empty(words.size)
+    quantiles(words << np.uint64(1), table("gaussian"), np.empty(words.size, np.int64), q)
+    with mpmath.workprec(140):
+        for v, found in zip(words.tolist(), q.tolist(), strict=True):
+            exact = quantile_table.normal_quantile(mpmath.mp, mpmath.ldexp(v, -63))
+            assert abs(found - exact) <= mpmath.ldexp(1.2, -50) + mpmath.ldexp(exact, -51)
+
+
+@pytest.mark.parametrize("exponent", [-1, -4, -50, -1000, -5000])
+def test_normal_quantile_solves_its_equation(exponent):
+    with mpmath.workprec(200):
+        for u in (mpmath.ldexp(1, exponent), mpmath.ldexp(1.9, exponent), 1 - mpmath.ldexp(1, exponent)):
+            z = quantile_table.normal_quantile(mpmath.mp, u)
+            assert abs(mpmath.erfc(z / mpmath.sqrt(2)) - u) <= mpmath.ldexp(u, -150)
