@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def questions(table: pd.DataFrame) -> list[tuple[str, str, Query]]:
     """The demo's questions of a members table: what is asked, the cost, the query."""
-    private = table.dp.protect()  # type: ignore[operator]
+    private = table.dp.protect()
     banded = private.assign(age_band=dp.cut("age", range(0, 101, 10)))
     graduates = banded.filter("education_level in ('masters-degree', 'doctorate-professional')")
     by_level = private.groupby("education_level", keys=LEVELS)
@@ -73,16 +73,14 @@ def demo() -> None:
 
 
 def readable(released: pd.DataFrame) -> str:
-    """A released table with one answer, as text: key, answer, error bar and the interval."""
-    key, answer, low, high = released.columns
-    rows = [("", answer, "± (95%)", "between")]
-    for row in released.itertuples(index=False):
-        wide = max(row[1] - row[2], row[3] - row[1])
-        rows.append((str(row[0]), f"{row[1]:.2f}", f"{wide:.2f}", f"{row[2]:.2f} and {row[3]:.2f}"))
-    first = max(len(row[0]) for row in rows)
-    lines = [f"   {row[0]:<{first}}  {row[1]:>8}  {row[2]:>8}   {row[3]}" for row in rows]
-    lines[0] = lines[0].replace(" " * len(key), key, 1) if len(key) <= first else lines[0]
-    return "\n".join(lines)
+    """A released table with one answer and its interval, as text: key, answer, error bar, interval."""
+    key, answer = released.columns[:2]
+    rows = [(key, answer, "± (95%)", "between")]
+    for group, value, low, high in released.itertuples(index=False):
+        bar = max(value - low, high - value)
+        rows.append((str(group), f"{value:.2f}", f"{bar:.2f}", f"{low:.2f} and {high:.2f}"))
+    widest = max(len(row[0]) for row in rows)
+    return "\n".join(f"   {row[0]:<{widest}}  {row[1]:>8}  {row[2]:>8}   {row[3]}" for row in rows)
 
 
 if __name__ == "__main__":

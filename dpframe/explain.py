@@ -32,9 +32,13 @@ def explanation(question: Question, epsilon: object = None, rho: object = None) 
     for each in calibrate(measured, cost):
         statistic, mechanism = each.measured.statistic, each.mechanism
         grid = statistic.grid
-        noise = "" if cost is None else (
-            f"{mechanism.name} of scale {mechanism.scale * grid:.6g}, "
-            f"within ±{mechanism.accuracy(1 - CONFIDENCE) * grid:.6g} at {CONFIDENCE:.0%}; "
+        noise = (
+            ""
+            if cost is None
+            else (
+                f"{mechanism.name} of scale {mechanism.scale * grid:.6g}, "
+                f"within ±{mechanism.accuracy(1 - CONFIDENCE) * grid:.6g} at {CONFIDENCE:.0%}; "
+            )
         )
         sensitivity = f"L1 sensitivity {each.measured.l1 * grid:.6g}"
         if each.measured.l2_squared != each.measured.l1**2:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dpframe import aggregates, sql
 from dpframe.accounting import Budget
-from dpframe.aggregates import Aggregate
+from dpframe.aggregates import Aggregate, Prepared
 from dpframe.backends import backend_of
 from dpframe.errors import ColumnTypeError, KeysError, PlanError
 from dpframe.explain import explanation
@@ -22,7 +22,9 @@ from dpframe.plan import (
     Define,
     Expression,
     Filter,
+    GroupBound,
     Number,
+    RowBound,
     Schema,
     Type,
     Unit,
@@ -198,7 +200,7 @@ class PrivateFrame:
         >>> log.dp.protect(id="user").bound(groups=10, rows_per_group=1)
         PrivateFrame(user string, page string)
           unit    all rows of one user
-          bounds  at most 10 groups per id, 1 rows per group
+          bounds  at most 10 groups per id, 1 row per group
         """
         if self.plan.unit.id is None:
             raise PlanError("Bounds limit what one id contributes: protect(id=...) first. The unit here is rows.")
@@ -207,7 +209,7 @@ class PrivateFrame:
         if rows is not None:
             if by is not None:
                 raise PlanError("by= goes with groups= and rows_per_group=; rows= counts all rows of an id.")
-            limit = Bound(rows=at_least_one(rows, "rows"))
+            limit: Bound = RowBound(at_least_one(rows, "rows"))
         else:
             if groups is None or rows_per_group is None:
                 raise PlanError("Give both groups= and rows_per_group=: either alone does not limit an id's rows.")
@@ -216,7 +218,7 @@ class PrivateFrame:
             for column in columns or ():
                 if column.type in (Type.TIMESTAMP, Type.OTHER, Type.FLOAT):
                     raise ColumnTypeError(f"{column.name!r} is {column.type.value} and cannot be grouped by.")
-            limit = Bound(
+            limit = GroupBound(
                 at_least_one(groups, "groups"), at_least_one(rows_per_group, "rows_per_group"), by=columns
             )
         return self._with(bounds=(*self.plan.bounds, limit))
@@ -365,7 +367,7 @@ class GroupedFrame:
         if not wanted:
             raise PlanError("Name at least one aggregate, as in .agg(readers=dp.count()).")
         schema = self.frame.plan.schema
-        answers = []
+        answers: list[tuple[str, str, Prepared]] = []
         for name, aggregate in wanted:
             if not hasattr(aggregate, "prepare"):
                 raise PlanError(f".agg() takes aggregates such as dp.count(), not {aggregate!r} for {name!r}.")

@@ -205,22 +205,33 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Bound:
-    """A contribution bound on every id: L0 × L∞ (``groups``, ``rows_per_group``) or L1 (``rows``).
+class GroupBound:
+    """At most ``groups`` groups per id and ``rows_per_group`` rows in each: an L0 and an L∞ bound.
 
     ``by`` are the columns whose groups are meant; None means the query's own grouping.
     """
 
-    groups: int | None = None
-    rows_per_group: int | None = None
-    rows: int | None = None
+    groups: int
+    rows_per_group: int
     by: tuple[Column, ...] | None = None
 
     def __str__(self) -> str:
-        if self.rows is not None:
-            return f"at most {self.rows} rows per id"
         of = f" of {', '.join(column.name for column in self.by)}" if self.by else ""
-        return f"at most {self.groups} groups{of} per id, {self.rows_per_group} rows per group"
+        rows = "1 row" if self.rows_per_group == 1 else f"{self.rows_per_group} rows"
+        return f"at most {self.groups} groups{of} per id, {rows} per group"
+
+
+@dataclass(frozen=True)
+class RowBound:
+    """At most ``rows`` rows per id: an L1 bound."""
+
+    rows: int
+
+    def __str__(self) -> str:
+        return f"at most {self.rows} rows per id"
+
+
+Bound = GroupBound | RowBound
 
 
 @dataclass(frozen=True)

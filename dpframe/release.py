@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -19,7 +18,7 @@ from dpframe.accounting import cost as read_cost
 from dpframe.aggregates import Answer, Noisy
 from dpframe.backends import Backend, Request, backend_of
 from dpframe.errors import DataPlaneError, PlanError
-from dpframe.plan import Statistic, Sum
+from dpframe.plan import GroupBound, Statistic, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
 from dpframe.query import Question
 from dpframe.result import ColumnInfo, ReleaseInfo, StatisticInfo, dumps
@@ -89,7 +88,7 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
     plan, schema = question.plan, question.plan.schema
     statistics = tuple(each.measured.statistic for each in calibrated)
     columns = [schema[name] for name in question.by]
-    columns += [column for bound in plan.bounds for column in bound.by or ()]
+    columns += [column for bound in plan.bounds if isinstance(bound, GroupBound) for column in bound.by or ()]
     columns += [] if plan.unit.id is None else [plan.unit.id]
     columns += [column for column in schema if column.ref in {statistic.ref for statistic in statistics}]
     return Request(
@@ -178,7 +177,6 @@ def _confidence(ci: object) -> float:
     if isinstance(ci, bool) or not isinstance(ci, float) or not 0 < ci < 1:
         raise PlanError(f"ci is a confidence between 0 and 1, such as 0.95, not {ci!r}.")
     return float(ci)
-
 
 
 def _distinct(question: Question, *, intervals: bool) -> None:

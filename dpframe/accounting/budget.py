@@ -64,9 +64,7 @@ class Budget:
 
     def __init__(self, epsilon: object = None, *, rho: object = None) -> None:
         if (epsilon is None) == (rho is None):
-            raise InvalidCostError(
-                "Open a budget with one total: dp.Budget(epsilon=1.1) or dp.Budget(rho=0.5)."
-            )
+            raise InvalidCostError("Open a budget with one total: dp.Budget(epsilon=1.1) or dp.Budget(rho=0.5).")
         self._name, self._price = ("epsilon", in_epsilon) if rho is None else ("rho", in_rho)
         self._start(exact(epsilon if rho is None else rho, self._name))
 
@@ -131,11 +129,7 @@ class Budget:
                 left, name = Exact(self._total - self._spent), self._name
                 raise BudgetExceededError(
                     f"This release asks for {name}={amount}, but {left} of {self._total} is left. "
-                    + (
-                        f"Lower it to {name}={left} or less, or "
-                        if left > 0
-                        else "Nothing more can be released: "
-                    )
+                    + (f"Lower it to {name}={left} or less, or " if left > 0 else "Nothing more can be released: ")
                     + "open a larger budget."
                 )
             self._spent += amount

@@ -14,9 +14,7 @@ SMALLEST, LARGEST = Fraction(1, 10**100), Fraction(10**100)
 """Outside this range a parameter is a slip of the keyboard, and exact arithmetic on it would be slow."""
 
 _DIGITS = r"\d{1,120}"
-_TEXT = re.compile(
-    rf"\+?({_DIGITS}(\.\d{{0,120}})?|\.{_DIGITS})(e[+-]?\d{{1,3}})?|\+?{_DIGITS}/{_DIGITS}", re.I | re.A
-)
+_TEXT = re.compile(rf"\+?({_DIGITS}(\.\d{{0,120}})?|\.{_DIGITS})(e[+-]?\d{{1,3}})?|\+?{_DIGITS}/{_DIGITS}", re.I | re.A)
 
 
 class Exact(Fraction):
@@ -91,11 +89,7 @@ def exact(value: object, what: str) -> Exact:
     if isinstance(value, bool) or not _TEXT.fullmatch(text.strip()):
         raise InvalidCostError(
             f"{what} must be a positive finite number such as 0.5, '1/3' or Decimal('0.1'), not {value!r}."
-            + (
-                " For exact answers use dp.Budget.unlimited()."
-                if text.strip("+") in ("inf", "Infinity")
-                else ""
-            )
+            + (" For exact answers use dp.Budget.unlimited()." if text.strip("+") in ("inf", "Infinity") else "")
         )
     try:
         number = Fraction(text.strip())

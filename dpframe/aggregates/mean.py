@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from dpframe.aggregates.base import Answer, Noisy, Prepared
+from dpframe.aggregates.base import Answer, Ints, Noisy, Prepared
 from dpframe.aggregates.clip import clipped
 from dpframe.plan import Count, Number, Schema, Sum
 
@@ -50,8 +51,9 @@ def finish(statistic: Sum, parts: Sequence[Noisy]) -> Answer:
     fewest = np.maximum(rows.values - rows.half_width, 1)
     most = np.maximum(rows.values + rows.half_width, 1)
 
-    def mean(steps: np.ndarray, count: np.ndarray) -> np.ndarray:
-        return np.clip(float(statistic.center) + steps * statistic.grid / count, low, high)
+    def mean(steps: Ints, count: Ints) -> npt.NDArray[np.float64]:
+        means: npt.NDArray[np.float64] = float(statistic.center) + steps * statistic.grid / count
+        return np.clip(means, low, high)
 
     values = mean(deviations.values, np.maximum(rows.values, 1))
     below, above = deviations.values - deviations.half_width, deviations.values + deviations.half_width

@@ -91,9 +91,7 @@ def backend_of(frame: Any) -> Backend:
     """
     library = type(frame).__module__.partition(".")[0]
     if library not in KNOWN or not hasattr(frame, "columns"):
-        raise FrameError(
-            f"dpframe serves pandas, PySpark and pandas-on-Spark frames, not {type(frame).__qualname__}."
-        )
+        raise FrameError(f"dpframe serves pandas, PySpark and pandas-on-Spark frames, not {type(frame).__qualname__}.")
     return cast(Backend, import_module(KNOWN[library]))
 
 

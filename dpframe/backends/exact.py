@@ -10,12 +10,12 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dpframe.backends.base import Request, read
 from dpframe.kernels.bounding import add_up, by_unit, keep_groups, keep_rows
 from dpframe.kernels.siphash import hash_int64, hash_utf8
-from dpframe.plan import Bound, Count, Statistic
+from dpframe.keys import ARROW
+from dpframe.plan import Count, GroupBound, RowBound, Statistic
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -41,14 +41,12 @@ def bound(table: pa.Table, cell: Ints, request: Request) -> tuple[pa.Table, Ints
         row_hash = _chain(unit_hash, _ints_hash(cell, request.salt, b"cell"), request.salt)
         for ref in read(request.statistics):
             row_hash = _chain(row_hash, _hash(table[ref].combine_chunks(), request.salt, ref), request.salt)
-        if limit.rows is not None:
+        if isinstance(limit, RowBound):
             keep = keep_rows(start, order, row_hash, limit.rows)
         else:
             group, group_hash = _groups(table, cell, limit, request.salt)
             group_hash = _chain(unit_hash, group_hash, request.salt)
-            keep = keep_groups(
-                start, order, group, group_hash, row_hash, limit.groups, limit.rows_per_group
-            )
+            keep = keep_groups(start, order, group, group_hash, row_hash, limit.groups, limit.rows_per_group)
         if not keep.all():
             table, cell = table.filter(pa.array(keep)), cell[keep]
     return table, cell
@@ -81,6 +79,12 @@ def steps(table: pa.Table, statistic: Statistic) -> Ints:
     return np.where(present, rounded, 0).astype(np.int64)
 
 
+def canonical(table: pa.Table, request: Request) -> pa.Table:
+    """The columns of a request in the physical form of their types; ``rows`` only gives the table its length."""
+    forms = {ref: ARROW[type_] for ref, type_ in request.types.items()} | {"rows": pa.int8()}
+    return pa.table({ref: table[ref].cast(form) for ref, form in forms.items()})
+
+
 def _present(column: pa.Array) -> npt.NDArray[np.bool_]:
     """Which values are neither null nor NaN."""
     present: npt.NDArray[np.bool_] = column.is_valid().to_numpy(zero_copy_only=False)
@@ -96,7 +100,7 @@ def _units(ids: pa.Array, salt: bytes) -> tuple[Ints, int, Words]:
     return codes, len(encoded.dictionary), _hash(encoded.dictionary, salt, "unit")[codes]
 
 
-def _groups(table: pa.Table, cell: Ints, limit: Bound, salt: bytes) -> tuple[Ints, Words]:
+def _groups(table: pa.Table, cell: Ints, limit: GroupBound, salt: bytes) -> tuple[Ints, Words]:
     """A code and a keyed hash of each row's group in the bound's grouping."""
     if limit.by is None:
         return cell, _ints_hash(cell, salt, b"group")

@@ -44,7 +44,9 @@ def _type(dtype: Any) -> Type:
         return Type.FLOAT
     if pd.api.types.is_datetime64_any_dtype(dtype):
         return Type.TIMESTAMP
-    return Type.STRING if pd.api.types.is_object_dtype(dtype) or isinstance(dtype, pd.StringDtype) else Type.OTHER
+    if pd.api.types.is_object_dtype(dtype) or isinstance(dtype, pd.StringDtype):
+        return Type.STRING
+    return Type.OTHER
 
 
 def _arrow_type(type_: pa.DataType) -> Type:
@@ -88,8 +90,8 @@ def _run(table: pa.Table, request: Request) -> pa.Table:
     with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as engine:
         engine.register("source", table)
         wanted = ", ".join(["rows", *request.types])
-        done = engine.execute(f"SELECT {wanted} FROM ({_sql(request.steps)})").fetch_arrow_table()
-    return pa.table({name: done[name].cast(ARROW.get(request.types.get(name), pa.int8())) for name in done.column_names})
+        done = engine.sql(f"SELECT {wanted} FROM ({_sql(request.steps)})").to_arrow_table()
+    return exact.canonical(done, request)
 
 
 def _sql(steps: tuple[Step, ...]) -> str:
@@ -139,7 +141,7 @@ def _word(value: object) -> str | None:
 
 def freeze(table: pa.Table, info: str, like: pd.DataFrame) -> pd.DataFrame:
     """An ordinary pandas frame; pandas is eager, so nothing of it is ever computed again."""
-    frame = table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
     for column in table.column_names:
         # Arrow would turn integers with a null among them (a public null key) into floats.
         if pa.types.is_integer(table[column].type) and table[column].null_count:

@@ -19,7 +19,6 @@ import pyarrow as pa
 from dpframe.backends import exact
 from dpframe.backends.base import Request
 from dpframe.errors import StoppedSessionError
-from dpframe.keys import ARROW
 from dpframe.plan import Column, Filter, Schema, Type
 
 METADATA = "dpframe"
@@ -144,8 +143,7 @@ def _task(request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Re
 
 
 def _sums(table: pa.Table, request: Request) -> pa.RecordBatch:
-    table = pa.table({name: table[name].cast(ARROW.get(request.types.get(name), pa.int8())) for name in table.column_names})
-    table, cell = exact.bound(*exact.locate(table, request), request)
+    table, cell = exact.bound(*exact.locate(exact.canonical(table, request), request), request)
     cells, code = np.unique(cell, return_inverse=True)
     sums = exact.statistics(table, code.astype(np.int64), request, len(cells))
     names = [f"s{at}" for at in range(len(sums))]

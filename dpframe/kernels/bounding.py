@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from dpframe.kernels.jit import kernel
 
+from dpframe.kernels.jit import kernel
 from dpframe.kernels.siphash import sip_pair
 
 Ints = npt.NDArray[np.int64]

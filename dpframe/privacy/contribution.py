@@ -26,7 +26,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from dpframe.errors import MissingBoundError
-from dpframe.plan import Bound, Column, Type, Unit
+from dpframe.plan import Bound, GroupBound, RowBound, Unit
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,9 @@ def contribution(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int)
 
     Examples
     --------
+    >>> from dpframe.plan import Column, Type
     >>> user = Column("user", "c0", Type.STRING)
-    >>> contribution(Unit(id=user), [Bound(groups=4, rows_per_group=2)], {"c1"}, groups=100)
+    >>> contribution(Unit(id=user), [GroupBound(groups=4, rows_per_group=2)], {"c1"}, groups=100)
     Contribution(l1=8, l2_squared=16)
     """
     if unit.id is None:
@@ -60,16 +61,14 @@ def contribution(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int)
         )
     limits = [_one(bound, by, groups) for bound in bounds]
     l1 = min(limit.l1 for limit in limits)
-    per_group = [bound.rows_per_group for bound in bounds if bound.rows_per_group and _refined(bound, by)]
+    per_group = [b.rows_per_group for b in bounds if isinstance(b, GroupBound) and _refined(b, by)]
     squares = [limit.l2_squared for limit in limits] + [rows * l1 for rows in per_group]
     return Contribution(l1, min(squares))
 
 
 def _one(bound: Bound, by: Set[str], groups: int) -> Contribution:
-    if bound.rows is not None:
+    if isinstance(bound, RowBound):
         return Contribution(bound.rows, bound.rows**2)
-    assert bound.groups is not None
-    assert bound.rows_per_group is not None
     if not _refined(bound, by):
         rows = bound.groups * bound.rows_per_group
         return Contribution(rows, rows**2)
@@ -78,6 +77,6 @@ def _one(bound: Bound, by: Set[str], groups: int) -> Contribution:
     return Contribution(most * bound.rows_per_group, most * bound.rows_per_group**2)
 
 
-def _refined(bound: Bound, by: Set[str]) -> bool:
+def _refined(bound: GroupBound, by: Set[str]) -> bool:
     """Whether rows in one group of the query are always in one group of the bound."""
     return bound.by is None or {column.ref for column in bound.by} <= by
