@@ -1,0 +1,210 @@
+"""Intervals: from edges to labels, and from a column to the label of the interval that holds its value."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from dpframe.errors import BoundsError, ColumnTypeError, ExpressionError
+from dpframe.plan import Column, Expression, Type
+from dpframe.sql.terms import ISO_DATE, MAX_INTEGER, MIN_INTEGER, Term, article, column_term, literal_term
+
+Edge = int | float | datetime.date
+
+
+def cut_labels(
+    edges: Iterable[object],
+    labels: Sequence[str] | None = None,
+    right: bool = True,
+    include_both: bool = True,
+) -> tuple[str, ...]:
+    """The labels of the intervals between ``edges``, in order and without repetition.
+
+    Parameters
+    ----------
+    edges
+        At least two numbers, or dates, or texts that are ISO dates; strictly increasing.
+    labels
+        One text per interval, instead of the intervals themselves. Intervals of one label are merged.
+    right
+        Whether an interval holds its upper edge rather than its lower one.
+    include_both
+        Whether the outermost edge that ``right`` leaves out belongs to its interval all the same.
+
+    Raises
+    ------
+    BoundsError
+        The edges are fewer than two, not finite, or not strictly increasing.
+    ColumnTypeError
+        The edges are neither numbers nor dates.
+    ExpressionError
+        ``labels`` is not one text per interval.
+
+    Examples
+    --------
+    >>> cut_labels([0, 10, 20])
+    ('[0, 10]', '(10, 20]')
+    >>> cut_labels([0, 10, 20], right=False)
+    ('[0, 10)', '[10, 20]')
+    >>> cut_labels([0, 0.5, 1], include_both=False)
+    ('(0, 0.5]', '(0.5, 1]')
+    """
+    return tuple(dict.fromkeys(_labels(_edges(edges), labels, right, include_both)))
+
+
+def cut_expression(
+    column: Column,
+    edges: Iterable[object],
+    labels: Sequence[str] | None = None,
+    right: bool = True,
+    include_both: bool = True,
+) -> Expression:
+    """The label of the interval that holds the column's value; null where it is missing or in no interval.
+
+    The intervals are found by bisection, so a value meets about log2(n) of n edges.
+
+    Parameters
+    ----------
+    column
+        An integer, float or date column.
+    edges, labels, right, include_both
+        As for :func:`cut_labels`.
+
+    Raises
+    ------
+    BoundsError, ExpressionError
+        As for :func:`cut_labels`.
+    ColumnTypeError
+        The column is of another type than the edges.
+
+    Examples
+    --------
+    >>> from dpframe.plan import Column, Type
+    >>> band = cut_expression(Column("age", "c0", Type.INTEGER), [0, 18, 99], ["minor", "adult"])
+    >>> band.spark
+    "(CASE WHEN c0 >= 0L AND c0 <= 99L THEN (CASE WHEN c0 <= 18L THEN 'minor' ELSE 'adult' END) END)"
+    """
+    points = _edges(edges)
+    names = _labels(points, labels, right, include_both)
+    _check(column, points)
+    inside = ("<", "<=") if right else ("<=", "<")  # below the first edge of an interval; up to its last one
+    term = column_term(column)
+    texts: list[str] = []
+    for dialect in ("spark", "duckdb"):
+        limits = [_text(_point(column, edge), dialect) for edge in points]
+        low = ">=" if include_both or not right else ">"
+        high = "<=" if include_both or right else "<"
+        # NaN is above every number on both engines, so it falls outside as null does.
+        guard = f"{term.spark} {low} {limits[0]} AND {term.spark} {high} {limits[-1]}"
+        tree = _tree(term.spark, inside[1], limits[1:-1], [_text(literal_term(name), dialect) for name in names])
+        texts.append(f"(CASE WHEN {guard} THEN {tree} END)")
+    shown = f"cut({column.name}, {points[0]} to {points[-1]}, {len(names)} intervals)"
+    return Expression(shown, Type.STRING, True, frozenset([column.ref]), texts[0], texts[1])
+
+
+def _tree(value: str, up_to: str, limits: Sequence[str], labels: Sequence[str]) -> str:
+    """A balanced tree of comparisons; ``limits`` are the edges between neighbouring ``labels``."""
+    if len(set(labels)) == 1:
+        return labels[0]
+    middle = len(labels) // 2
+    lower = _tree(value, up_to, limits[: middle - 1], labels[:middle])
+    upper = _tree(value, up_to, limits[middle:], labels[middle:])
+    return f"(CASE WHEN {value} {up_to} {limits[middle - 1]} THEN {lower} ELSE {upper} END)"
+
+
+def _text(term: Term, dialect: str) -> str:
+    return term.spark if dialect == "spark" else term.duckdb
+
+
+def _edges(edges: Iterable[object]) -> list[Edge]:
+    if isinstance(edges, str):
+        raise ColumnTypeError(f"cut needs a list of edges, not the text {edges!r}. Write [0, 10, 20].")
+    points = [_edge(edge) for edge in edges]
+    if len(points) < 2:
+        raise BoundsError(f"cut needs at least two edges, not {len(points)}. Write [0, 10, 20].")
+    if len({isinstance(point, datetime.date) for point in points}) > 1:
+        raise ColumnTypeError("The edges of cut mix numbers and dates. Give it one kind.")
+    for before, after in pairwise(points):
+        if not before < after:  # type: ignore[operator]
+            raise BoundsError(
+                f"The edges of cut must increase: {after} follows {before}. Sort them, without repetition."
+            )
+    return points
+
+
+def _edge(edge: object) -> Edge:
+    if isinstance(edge, str):
+        match = ISO_DATE.fullmatch(edge)
+        try:
+            if match is None:
+                raise ValueError(edge)
+            return datetime.date.fromisoformat(match[1])
+        except ValueError as error:
+            raise ColumnTypeError(
+                f"The edge {edge!r} is neither a number nor a date. Write 10, 0.5 or '2024-02-29'."
+            ) from error
+    if isinstance(edge, datetime.datetime):
+        raise ColumnTypeError(f"The edge {edge} has a time of day. Write its date: {edge.date().isoformat()!r}.")
+    if isinstance(edge, datetime.date):
+        return edge
+    if isinstance(edge, bool) or type(edge).__name__ in ("bool_", "bool"):
+        raise ColumnTypeError(f"The edge {edge} is a boolean. Write a number.")
+    if hasattr(edge, "__index__"):
+        return int(edge.__index__())
+    if not hasattr(edge, "__float__"):
+        raise ColumnTypeError(f"The edge {edge!r} is neither a number nor a date. Write 10, 0.5 or '2024-02-29'.")
+    value = float(edge.__float__())
+    if not math.isfinite(value):
+        raise BoundsError(f"The edge {value} is not finite. Write the largest value that you expect.")
+    return value + 0.0  # -0.0 becomes 0.0
+
+
+def _check(column: Column, points: Sequence[Edge]) -> None:
+    dates = isinstance(points[0], datetime.date)
+    wanted = (Type.DATE,) if dates else (Type.INTEGER, Type.FLOAT)
+    if column.type not in wanted:
+        fix = "cast it to a date" if dates else "cast it to bigint or double"
+        raise ColumnTypeError(
+            f"cut has {'dates' if dates else 'numbers'} as edges, and {column.name!r} is "
+            f"{article(column.type)}. Give it edges of the column's type, or {fix} in .assign(...) first."
+        )
+
+
+def _point(column: Column, edge: Edge) -> Term:
+    """The edge as a literal that compares with the column as the number itself would."""
+    if isinstance(edge, datetime.date):
+        return literal_term(edge)
+    if column.type is Type.FLOAT:
+        value = float(edge)
+        if value != edge:
+            raise BoundsError(f"The edge {edge} is no double. Write {value!r}.")
+        return literal_term(value)
+    if not MIN_INTEGER <= edge <= MAX_INTEGER:
+        raise BoundsError(f"The edge {edge} does not fit a 64-bit integer. Write {MAX_INTEGER} or less.")
+    return literal_term(int(edge)) if edge == int(edge) else literal_term(float(edge))
+
+
+def _labels(points: Sequence[Edge], labels: Sequence[str] | None, right: bool, include_both: bool) -> list[str]:
+    if labels is not None:
+        if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+            raise ExpressionError("The labels of cut must be a list of texts: labels=['low', 'high'].")
+        if len(labels) != len(points) - 1:
+            raise ExpressionError(
+                f"cut has {len(points) - 1} intervals between {len(points)} edges, and {len(labels)} labels. "
+                "Give it one label per interval."
+            )
+        return list(labels)
+    names = [_write(point) for point in points]
+    opening, closing = ("(", "]") if right else ("[", ")")
+    intervals = [f"{opening}{a}, {b}{closing}" for a, b in pairwise(names)]
+    if include_both and right:
+        intervals[0] = "[" + intervals[0][1:]
+    elif include_both:
+        intervals[-1] = intervals[-1][:-1] + "]"
+    return intervals
+
+
+def _write(point: Edge) -> str:
+    return point.isoformat() if isinstance(point, datetime.date) else repr(point)

@@ -1,0 +1,325 @@
+"""A term: one sub-expression with its type, its text on both engines and what it proves of its columns.
+
+Null and NaN are one and the same *missing*. Arithmetic lets both pass, since NaN spreads through it exactly
+as null does; wherever a value is looked at (a comparison, ``is null``, ``coalesce``, ``greatest``, …) a NaN is
+first turned into null by :func:`present`. So a frame that holds NaN and a frame that holds null in the same
+places give the same answer.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from dpframe.errors import ColumnTypeError, ExpressionError
+from dpframe.plan import Column, Type
+
+Literal = str | int | float | bool | datetime.date | None
+
+MAX_TEXT = 1_000_000
+"""Characters of one rendered expression; forms that repeat an argument grow fast when they are nested."""
+
+MAX_DEPTH = 120
+"""Brackets within brackets of one rendered expression. Spark's parser gives up between 200 and 300."""
+
+MAX_INTEGER = 2**63 - 1
+MIN_INTEGER = -(2**63)
+
+PHYSICAL = {
+    Type.INTEGER: "BIGINT",
+    Type.FLOAT: "DOUBLE",
+    Type.BOOLEAN: "BOOLEAN",
+    Type.DATE: "DATE",
+}
+
+ISO_DATE = re.compile(r" *(\d{4}-\d{2}-\d{2}) *", re.ASCII)
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One sub-expression.
+
+    Parameters
+    ----------
+    shown
+        How an error message calls it.
+    type
+        What it holds; None is the bare ``null``, which takes the type of its company.
+    spark, duckdb
+        Its text on each engine: total, deterministic, refs for columns, safe inside any brackets.
+    nullable
+        Whether its value may be missing.
+    nan
+        Whether its value may be NaN.
+    reads
+        Refs it reads.
+    when_true, when_false
+        Refs that are certainly present in a row where it is true, and where it is false. For a term that is
+        not boolean the two are equal: the refs present wherever the term is present.
+    literal, is_literal
+        The value of a literal.
+    """
+
+    shown: str
+    type: Type | None
+    spark: str
+    duckdb: str
+    nullable: bool = True
+    nan: bool = False
+    reads: frozenset[str] = NOTHING
+    when_true: frozenset[str] = NOTHING
+    when_false: frozenset[str] = NOTHING
+    literal: Literal = None
+    is_literal: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.spark) + len(self.duckdb) > MAX_TEXT:
+            raise ExpressionError(
+                f"The expression grows too large at {self.shown}: some functions need their argument more "
+                "than once. Split it into several .assign(...) steps."
+            )
+
+    @property
+    def when_present(self) -> frozenset[str]:
+        """Refs that are certainly present wherever the term is."""
+        return self.when_true & self.when_false
+
+
+def derive(shown: str, type: Type, spark: str, duckdb: str, parts: Sequence[Term], *, nullable: bool) -> Term:
+    """A term made of ``parts`` that is missing wherever one of them is."""
+    present = union(part.when_present for part in parts)
+    nullable = nullable or any(part.nullable for part in parts)
+    return Term(
+        shown,
+        type,
+        spark,
+        duckdb,
+        nullable=nullable,
+        nan=type is Type.FLOAT and nullable,
+        reads=union(part.reads for part in parts),
+        when_true=present,
+        when_false=present,
+    )
+
+
+def choose(shown: str, type: Type, spark: str, duckdb: str, parts: Sequence[Term], *, nullable: bool) -> Term:
+    """A term that takes the value of one of its ``parts``: it may be present where some are missing."""
+    return Term(
+        shown,
+        type,
+        spark,
+        duckdb,
+        nullable=nullable,
+        nan=type is Type.FLOAT and nullable,
+        reads=union(part.reads for part in parts),
+    )
+
+
+def union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    return NOTHING.union(*sets)
+
+
+def column_term(column: Column) -> Term:
+    """A column, read under its ref."""
+    ref = frozenset([column.ref])
+    return Term(
+        repr(column.name),
+        column.type,
+        column.ref,
+        column.ref,
+        nullable=column.nullable,
+        nan=column.type is Type.FLOAT and column.nullable,
+        reads=ref,
+        when_true=ref,
+        when_false=ref,
+    )
+
+
+def literal_term(value: Literal) -> Term:
+    """A literal, written so that no setting of either engine can change its meaning."""
+    if value is None:
+        return Term("null", None, "NULL", "NULL", is_literal=True)
+    if isinstance(value, bool):
+        text = "TRUE" if value else "FALSE"
+        return _literal(value, Type.BOOLEAN, text, text)
+    if isinstance(value, int):
+        if not MIN_INTEGER <= value <= MAX_INTEGER:
+            raise ExpressionError(
+                f"{value} does not fit a 64-bit integer. Write {value}.0 for a floating-point number."
+            )
+        return _literal(value, Type.INTEGER, f"({value}L)" if value < 0 else f"{value}L", f"CAST({value} AS BIGINT)")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ExpressionError("A number is too large for a double, whose largest is about 1.8e308.")
+        text = repr(value)
+        return _literal(value, Type.FLOAT, f"({text}D)" if text[0] == "-" else f"{text}D", f"CAST('{text}' AS DOUBLE)")
+    if isinstance(value, datetime.date):
+        return _literal(value, Type.DATE, f"DATE '{value.isoformat()}'", f"DATE '{value.isoformat()}'")
+    return _literal(value, Type.STRING, spark_string(value), duckdb_string(value))
+
+
+def _literal(value: Literal, type: Type, spark: str, duckdb: str) -> Term:
+    shown = repr(value) if isinstance(value, str) else str(value)
+    if len(shown) > 60:
+        shown = shown[:60] + "…"
+    return Term(shown, type, spark, duckdb, nullable=False, literal=value, is_literal=True)
+
+
+def spark_string(text: str) -> str:
+    """A Spark string literal that no escape setting and no ``${...}`` substitution can reach."""
+    if text.isprintable() and not set(text) & set("'\\$"):
+        return f"'{text}'"
+    return f"CAST(X'{_utf8(text).hex()}' AS STRING)"
+
+
+def duckdb_string(text: str) -> str:
+    """A DuckDB string literal: a doubled quote is its only escape."""
+    _utf8(text)
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _utf8(text: str) -> bytes:
+    if "\0" in text:
+        raise ExpressionError("A text literal holds the character NUL, which DuckDB cannot read. Leave it out.")
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ExpressionError("A text literal holds half a surrogate pair, which is not a character.") from error
+
+
+def present(term: Term) -> Term:
+    """The term with null in the place of NaN."""
+    if not term.nan:
+        return term
+    return replace(
+        term,
+        spark=f"nanvl({term.spark}, CAST(NULL AS DOUBLE))",
+        duckdb=f"(CASE WHEN isnan({term.duckdb}) THEN NULL ELSE {term.duckdb} END)",
+        nan=False,
+    )
+
+
+def typed(term: Term, type: Type) -> Term:
+    """The term as ``type``, by what need not be asked for: null, integer to float, ISO text to date."""
+    if term.type is type:
+        return term
+    if term.type is None:
+        physical = PHYSICAL.get(type)
+        return replace(
+            term,
+            type=type,
+            spark=f"CAST(NULL AS {physical or 'STRING'})",
+            duckdb=f"CAST(NULL AS {physical or 'VARCHAR'})",
+        )
+    if term.type is Type.INTEGER and type is Type.FLOAT:
+        if isinstance(term.literal, int):
+            return literal_term(float(term.literal))
+        return replace(term, type=type, spark=f"CAST({term.spark} AS DOUBLE)", duckdb=f"CAST({term.duckdb} AS DOUBLE)")
+    if type is Type.DATE and isinstance(term.literal, str):
+        return date_literal(term.literal)
+    raise ColumnTypeError(f"{term.shown} is {kind(term)}, not {article(type)}. {remedy(term, type)}")
+
+
+def date_literal(text: str) -> Term:
+    """The date that ``text`` writes, or an :class:`ExpressionError`."""
+    match = ISO_DATE.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError(text)
+        return literal_term(datetime.date.fromisoformat(match[1]))
+    except ValueError as error:
+        raise ExpressionError(f"{text!r} is not a date. Write it as year-month-day: date '2024-02-29'.") from error
+
+
+def common(terms: Sequence[Term], where: str) -> tuple[Type | None, list[Term]]:
+    """The one type that all ``terms`` take, and the terms as that type."""
+    types = {term.type for term in terms} - {None}
+    if not types:
+        return None, list(terms)
+    if types == {Type.INTEGER, Type.FLOAT}:
+        target = Type.FLOAT
+    elif types == {Type.DATE, Type.STRING}:
+        target = Type.DATE
+    else:
+        target = next(term.type for term in terms if term.type is not None)
+    for term in terms:
+        usable(term, where)
+        if term.type not in (target, None) and not converts(term, target):
+            other = next(each for each in terms if each.type is target)
+            raise ColumnTypeError(
+                f"{where} mixes {other.shown}, {kind(other)}, with {term.shown}, {kind(term)}. {remedy(term, target)}"
+            )
+    return target, [typed(term, target) for term in terms]
+
+
+def converts(term: Term, type: Type) -> bool:
+    return (term.type is Type.INTEGER and type is Type.FLOAT) or (type is Type.DATE and isinstance(term.literal, str))
+
+
+def usable(term: Term, where: str) -> Term:
+    """The term itself, unless it is of a type that no expression may look into."""
+    if term.type is Type.TIMESTAMP:
+        raise ColumnTypeError(
+            f"{where} cannot use {term.shown}, a timestamp: only `is null` and `is not null` can. "
+            "Turn it into a date or a number before .dp."
+        )
+    if term.type is Type.OTHER:
+        raise ColumnTypeError(
+            f"{where} cannot use {term.shown}, whose type dpframe does not know: only `is null` and "
+            "`is not null` can. Turn it into text, a number, a boolean or a date before .dp."
+        )
+    return term
+
+
+def boolean(term: Term, where: str) -> Term:
+    """The term as a truth value."""
+    if term.type in (Type.BOOLEAN, None):
+        return typed(term, Type.BOOLEAN)
+    usable(term, where)
+    compared = {
+        Type.STRING: f"{term.shown} = 'yes'",
+        Type.DATE: f"{term.shown} >= date '2020-01-01'",
+    }.get(term.type or Type.INTEGER, f"{term.shown} <> 0")
+    raise ColumnTypeError(f"{where} needs a truth value, and {term.shown} is {kind(term)}. Compare it: {compared}.")
+
+
+def kind(term: Term) -> str:
+    return "null" if term.type is None else article(term.type)
+
+
+def article(type: Type) -> str:
+    words = {
+        Type.INTEGER: "an integer",
+        Type.FLOAT: "a float",
+        Type.BOOLEAN: "a boolean",
+        Type.STRING: "text",
+        Type.DATE: "a date",
+        Type.TIMESTAMP: "a timestamp",
+        Type.OTHER: "of an unknown type",
+    }
+    return words[type]
+
+
+def remedy(term: Term, type: Type) -> str:
+    """What to write to get ``type`` out of ``term``."""
+    if type is Type.BOOLEAN:
+        return f"Compare it: {term.shown} = ..."
+    if term.type is Type.FLOAT and type is Type.INTEGER:
+        return f"Write floor({term.shown}) or cast({term.shown} as bigint)."
+    if term.type is Type.FLOAT and type is Type.STRING:
+        return f"Write cast(cast({term.shown} as bigint) as string), or dp.cut(...) for intervals."
+    name = {Type.INTEGER: "bigint", Type.FLOAT: "double", Type.STRING: "string", Type.DATE: "date"}.get(type, "string")
+    return f"Write cast({term.shown} as {name})."
+
+
+def nesting(text: str) -> int:
+    """How deep the brackets of a rendered expression go."""
+    depth = deepest = 0
+    for bracket in re.finditer(r"[()]", re.sub(r"'[^']*'", "", text)):
+        depth += 1 if bracket[0] == "(" else -1
+        deepest = max(deepest, depth)
+    return deepest
