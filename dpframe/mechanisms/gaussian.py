@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mpmath import mp
 
 from dpframe.kernels.gaussian import rounded_gaussian
+from dpframe.mechanisms.scale import safe_scale
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,18 @@ class Gaussian:
 
     @classmethod
     def calibrate(cls, sensitivity_squared: int, rho: Fraction) -> Gaussian:
-        """The least noise for ρ-zCDP at that squared L2 sensitivity; σ is rounded up, never down."""
+        """The least noise for ρ-zCDP at that squared L2 sensitivity; σ is rounded up, never down.
+
+        Raises
+        ------
+        MechanismError
+            When σ would leave the samplers' range.
+        """
         variance = Fraction(sensitivity_squared) / (2 * rho)
         sigma = math.sqrt(variance)
         while Fraction(sigma) ** 2 < variance:
             sigma = math.nextafter(sigma, math.inf)
-        return cls(sigma)
+        return cls(safe_scale(sigma, f"rho={float(rho):.3g}"))
 
     def accuracy(self, alpha: float) -> int:
         """The least ``w`` with P(|noise| ≤ w) ≥ 1 − alpha: P(|noise| > w) = erfc((w + ½)/(σ√2))."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpframe.kernels.laplace import discrete_laplace
+from dpframe.mechanisms.scale import safe_scale
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,14 @@ class Laplace:
 
     @classmethod
     def calibrate(cls, sensitivity: int, epsilon: Fraction) -> Laplace:
-        """The least noise for ε-DP at that L1 sensitivity; the scale is rounded up, never down."""
-        return cls(upwards(Fraction(sensitivity) / epsilon))
+        """The least noise for ε-DP at that L1 sensitivity; the scale is rounded up, never down.
+
+        Raises
+        ------
+        MechanismError
+            When the scale would leave the samplers' range.
+        """
+        return cls(safe_scale(Fraction(sensitivity) / epsilon, f"epsilon={float(epsilon):.3g}"))
 
     def accuracy(self, alpha: float) -> int:
         """The least ``w`` with P(|noise| ≤ w) ≥ 1 − alpha: the exact quantile of the law.
@@ -58,8 +65,3 @@ class Laplace:
         """
         return exact + discrete_laplace(exact.size, self.scale, key=key, stream=stream)
 
-
-def upwards(value: Fraction) -> float:
-    """The least double that is not below the rational: noise may be larger than asked, never smaller."""
-    rounded = float(value)
-    return rounded if Fraction(rounded) >= value else math.nextafter(rounded, math.inf)

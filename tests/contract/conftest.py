@@ -1,0 +1,69 @@
+"""The engines that every contract test runs on, and the canonical tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dpframe as dp
+import dpframe.release
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One kind of frame: how to make it from pandas, and how to read it back."""
+
+    name: str
+    frame: Callable[[pd.DataFrame], Any]
+    rows: Callable[[Any], pd.DataFrame]
+
+
+ENGINES = {"local": ["pandas", "classic"], "connect": ["connect"]}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        metafunc.parametrize("engine", ENGINES[metafunc.config.getoption("--engine")], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> Engine:
+    if request.param == "pandas":
+        return Engine("pandas", lambda frame: frame, lambda frame: frame)
+    session = request.getfixturevalue(f"spark_{request.param}")
+    # Nullable pandas types keep null and NaN apart on the way into Spark.
+    return Engine(request.param, session.createDataFrame, lambda frame: frame.toPandas())
+
+
+@pytest.fixture
+def members() -> pd.DataFrame:
+    """Sixty rows with every nuisance: nulls, NaN, infinities, −0.0 and ids with many rows."""
+    draw = np.random.default_rng(5)
+    n = 60
+    frame = pd.DataFrame(
+        {
+            "user": draw.choice(["ann", "bob", "cho", "dee", None], n),
+            "level": draw.choice(["a", "b", "c", None], n),
+            "age": draw.integers(0, 100, n),
+            "income": draw.choice([0.1, -0.0, 1e9, 7.25, np.nan, np.inf, -np.inf, 3.3], n),
+        }
+    )
+    return frame
+
+
+@pytest.fixture
+def fixed_key(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """One release key for every release of the test: the seam that tests have and users have not."""
+    key = bytes(range(32))
+    monkeypatch.setattr(dpframe.release, "fresh_key", lambda size: key[:size])
+    return key
+
+
+def exactly(query: Any, **options: Any) -> Any:
+    """The exact answer of a query, by an unlimited budget."""
+    return query.release(budget=dp.Budget.unlimited(), **options)
