@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dpframe.errors import ColumnTypeError
 from dpframe.plan import Type
-from dpframe.sql.terms import MIN_INTEGER, Term, common, derive, kind, literal_term, typed, usable
+from dpframe.sql.terms import MIN_INTEGER, Term, common, derive, kind, literal_term, shorten, typed, usable
 
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31 in days since 1970-01-01."""
@@ -33,15 +33,13 @@ def number(term: Term, where: str) -> Term:
 
 def operate(symbol: str, left: Term, right: Term) -> Term:
     """``left symbol right`` for one of ``+ - * / % div``."""
-    shown = f"{left.shown} {symbol} {right.shown}"
-    if len(shown) > 60:
-        shown = f"... {symbol} ..."
-    pair = [number(left, symbol), number(right, symbol)]
+    shown = shorten(f"{left.shown} {symbol} {right.shown}")
+    pair = [number(left, f"`{symbol}`"), number(right, f"`{symbol}`")]
     if symbol == "/":
         a, b = (typed(term, Type.FLOAT) for term in pair)
         spark, duckdb = f"try_divide({a.spark}, {b.spark})", f"({a.duckdb} / {_nonzero(b)})"
         return derive(shown, Type.FLOAT, spark, duckdb, [a, b], nullable=True)
-    type, (a, b) = common(pair, symbol)
+    type, (a, b) = common(pair, f"`{symbol}`")
     if symbol == "div":
         return _div(shown, a, b)
     if type is Type.FLOAT:
@@ -58,7 +56,7 @@ def operate(symbol: str, left: Term, right: Term) -> Term:
 
 def _div(shown: str, a: Term, b: Term) -> Term:
     if a.type is not Type.INTEGER:
-        raise ColumnTypeError(f"div takes integers, and {shown} divides floats. Write floor(x / y).")
+        raise ColumnTypeError(f"`div` takes integers, and {shown} divides floats. Write floor(x / y).")
     if isinstance(b.literal, int) and b.literal not in (0, -1):
         spark = f"({a.spark} div {b.spark})"
     else:
@@ -84,7 +82,7 @@ def _nonzero(term: Term) -> str:
 
 def opposite(term: Term) -> Term:
     """``- term``."""
-    term = number(term, "-")
+    term = number(term, "`-`")
     if isinstance(term.literal, int | float) and term.literal != MIN_INTEGER:
         return literal_term(-term.literal)
     if term.type is Type.FLOAT:

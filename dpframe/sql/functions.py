@@ -13,7 +13,6 @@ from dpframe.errors import ColumnTypeError, ExpressionError
 from dpframe.plan import Type
 from dpframe.sql import arithmetic
 from dpframe.sql.casts import cast
-from dpframe.sql.refusals import refuse_function
 from dpframe.sql.terms import (
     Term,
     article,
@@ -143,7 +142,7 @@ def is_missing(term: Term) -> Term:
 
 def negate(term: Term) -> Term:
     """``not``: null stays null."""
-    term = boolean(term, "not")
+    term = boolean(term, "`not`")
     return Term(
         f"not {term.shown}",
         Type.BOOLEAN,
@@ -376,13 +375,13 @@ RULES = {
 }
 
 
-def call(name: str, args: Sequence[Term], shown: str) -> Term:
-    """The value of a function of the whitelist.
+def call(name: str, args: Sequence[Term]) -> Term:
+    """The value of the function ``name``, which must be in the whitelist.
 
     Raises
     ------
     ExpressionError
-        The function is not in the whitelist, or takes another number of arguments.
+        The function takes another number of arguments, or one that must be written out is not.
     ColumnTypeError
         An argument is of a type that it does not take.
     """
@@ -394,9 +393,7 @@ def call(name: str, args: Sequence[Term], shown: str) -> Term:
             for arg in args:
                 usable(arg, name)
         return rule.apply(name, args)
-    template = TEMPLATES.get(name)
-    if template is None:
-        raise refuse_function(name, shown, [*RULES, *TEMPLATES])
+    template = TEMPLATES[name]
     if len(args) != len(template.takes):
         raise _count(name, len(args), f"{name}({', '.join('xyz'[: len(template.takes)])})")
     terms = [argument(arg, type, name) for arg, type in zip(args, template.takes, strict=True)]

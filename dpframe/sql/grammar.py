@@ -20,7 +20,7 @@ from dpframe.errors import ExpressionError
 from dpframe.plan import Schema, Type
 from dpframe.sql import arithmetic, functions
 from dpframe.sql.casts import cast
-from dpframe.sql.refusals import refuse_construct
+from dpframe.sql.refusals import refuse_construct, refuse_function
 from dpframe.sql.terms import (
     MAX_DEPTH,
     Term,
@@ -31,6 +31,7 @@ from dpframe.sql.terms import (
     literal_term,
     nesting,
     present,
+    shorten,
     typed,
     union,
 )
@@ -92,7 +93,9 @@ def parse(text: str) -> Any:
     except SqlglotError as error:
         raise ExpressionError(_syntax(text, error)) from None
     if len(trees) != 1 or trees[0] is None:
-        raise ExpressionError(f"{text!r} is more than one statement. Write one expression and no semicolon.")
+        raise ExpressionError(
+            f"{shorten(text, 200)!r} is more than one statement. Write one expression and no semicolon."
+        )
     return trees[0]
 
 
@@ -105,7 +108,9 @@ def _syntax(text: str, error: SqlglotError) -> str:
         hint = ' A name is given in .assign(name="..."), not with `as`.'
     elif re.match(r"\s*(select|insert|update|delete|drop|create|with|from|values)\b", text, re.IGNORECASE):
         hint = " It must be an expression, not a statement."
-    return f'{text!r} is not a SQL expression: it cannot be read{at}.{hint} Write for example "age >= 18".'
+    return (
+        f'{shorten(text, 200)!r} is not a SQL expression: it cannot be read{at}.{hint} Write for example "age >= 18".'
+    )
 
 
 def _tokens(text: str, tokens: list[Any]) -> list[Any]:
@@ -145,17 +150,26 @@ def _decode(raw: str) -> str:
 
 def _read(node: Any, schema: Schema) -> Term:
     rule = RULES.get(type(node))
-    if rule is None:
-        raise refuse_construct(type(node).__name__, node.sql(dialect="spark"))
-    return rule(node, schema, lambda child: _read(child, schema))
+    known = ARGUMENTS.get(type(node), ("this", "expression"))
+    said = [name for name, value in node.args.items() if value not in (None, False, [])]
+    # sqlglot notes some of what was written beside the operands; to overlook such a note changes the meaning.
+    if rule is None or not set(said) <= {*known, "negate", "safe", "typed"}:
+        raise refuse_construct(type(node).__name__, _written(node))
+    term = rule(node, schema, lambda child: _read(child, schema))
+    return functions.negate(term) if node.args.get("negate") else term
+
+
+def _written(node: Any) -> str:
+    """The node as the user may have written it, for an error message."""
+    return shorten(node.sql(dialect="spark", normalize_functions=False))
 
 
 def _column(node: Any, schema: Schema, read: Read) -> Term:
     if not isinstance(node.this, exp.Identifier):
-        raise refuse_construct(type(node.this).__name__, node.sql(dialect="spark"))
+        raise refuse_construct(type(node.this).__name__, _written(node))
     if node.args.get("table") is not None:
         raise ExpressionError(
-            f"{node.sql(dialect='spark')} is a qualified name. Write the bare name of the column, "
+            f"{_written(node)} is a qualified name. Write the bare name of the column, "
             "in backticks if it holds a dot: `a.b`."
         )
     return column_term(schema[node.name])
@@ -187,7 +201,7 @@ def _chain(node: Any) -> list[Any]:
 
 def _connect(word: str) -> Callable[[Any, Schema, Read], Term]:
     def rule(node: Any, schema: Schema, read: Read) -> Term:
-        terms = [boolean(read(operand), word.lower()) for operand in _chain(node)]
+        terms = [boolean(read(operand), f"`{word.lower()}`") for operand in _chain(node)]
         every = union(term.when_true for term in terms), union(term.when_false for term in terms)
         common_true = frozenset.intersection(*(term.when_true for term in terms))
         common_false = frozenset.intersection(*(term.when_false for term in terms))
@@ -212,13 +226,12 @@ def _compare(symbol: str) -> Callable[[Any, Schema, Read], Term]:
 
 def compare(symbol: str, left: Term, right: Term) -> Term:
     """``left symbol right``; missing as soon as one side is."""
-    type, (left, right) = common([left, right], symbol)
+    type, (left, right) = common([left, right], f"`{symbol}`")
     if type is None:
         raise ExpressionError(f"null {symbol} null is never true. Write `x is null`.")
     a, b = present(left), present(right)
-    shown = f"{a.shown} {symbol} {b.shown}"
     return derive(
-        shown if len(shown) <= 60 else f"... {symbol} ...",
+        shorten(f"{a.shown} {symbol} {b.shown}"),
         Type.BOOLEAN,
         f"({a.spark} {symbol} {b.spark})",
         f"({a.duckdb} {symbol} {b.duckdb})",
@@ -229,7 +242,7 @@ def compare(symbol: str, left: Term, right: Term) -> Term:
 
 def _same(node: Any, schema: Schema, read: Read) -> Term:
     """``<=>``: equal, or both missing."""
-    type, (left, right) = common([read(node.this), read(node.expression)], "<=>")
+    type, (left, right) = common([read(node.this), read(node.expression)], "`<=>`")
     a, b = (present(typed(term, type or Type.BOOLEAN)) for term in (left, right))
     return Term(
         "... <=> ...",
@@ -251,7 +264,7 @@ def _in(node: Any, schema: Schema, read: Read) -> Term:
         raise ExpressionError(
             "`in` needs a list of values, for example level in ('a', 'b'). For a table of values use .join_public(...)."
         )
-    _, terms = common([read(node.this), *(read(item) for item in items)], "in")
+    _, terms = common([read(node.this), *(read(item) for item in items)], "`in`")
     value, *options = [present(typed(term, term.type or Type.BOOLEAN)) for term in terms]
     return Term(
         f"{value.shown} in (...)",
@@ -268,7 +281,7 @@ def _in(node: Any, schema: Schema, read: Read) -> Term:
 def _between(node: Any, schema: Schema, read: Read) -> Term:
     if node.args.get("symmetric"):
         raise ExpressionError("`between symmetric` is not supported. Write between low and high.")
-    _, terms = common([read(node.this), read(node.args["low"]), read(node.args["high"])], "between")
+    _, terms = common([read(node.this), read(node.args["low"]), read(node.args["high"])], "`between`")
     value, low, high = (present(typed(term, term.type or Type.BOOLEAN)) for term in terms)
     return Term(
         f"{value.shown} between ...",
@@ -287,7 +300,7 @@ def _is(node: Any, schema: Schema, read: Read) -> Term:
     if isinstance(node.expression, exp.Null):
         return functions.is_missing(term)
     if not isinstance(node.expression, exp.Boolean):
-        raise refuse_construct("Is", node.sql(dialect="spark"))
+        raise refuse_construct("Is", _written(node))
     wanted = bool(node.expression.this)
     term = boolean(term, "is true" if wanted else "is false")
     word = "TRUE" if wanted else "FALSE"
@@ -303,7 +316,7 @@ def _is(node: Any, schema: Schema, read: Read) -> Term:
 
 
 def _like(node: Any, schema: Schema, read: Read) -> Term:
-    text = functions.argument(read(node.this), Type.STRING, "like")
+    text = functions.argument(read(node.this), Type.STRING, "`like`")
     if not isinstance(node.expression, exp.Literal):
         raise ExpressionError("like needs a pattern written out as text, for example name like 'A%'.")
     pattern = node.expression.this
@@ -349,11 +362,11 @@ def _cast(node: Any, schema: Schema, read: Read) -> Term:
 
 def _call(node: Any, schema: Schema, read: Read) -> Term:
     if not isinstance(node.this, str):
-        raise refuse_construct("Anonymous", node.sql(dialect="spark"))
-    name, shown = node.this.lower(), node.sql(dialect="spark")
+        raise refuse_construct("Anonymous", _written(node))
+    name = node.this.lower()
     if name not in functions.RULES and name not in functions.TEMPLATES:
-        return functions.call(name, (), shown)
-    return functions.call(name, [read(arg) for arg in node.expressions], shown)
+        raise refuse_function(name, _written(node), [*functions.RULES, *functions.TEMPLATES])
+    return functions.call(name, [read(arg) for arg in node.expressions])
 
 
 def _operate(symbol: str) -> Callable[[Any, Schema, Read], Term]:
@@ -394,3 +407,15 @@ RULES: dict[Any, Callable[[Any, Schema, Read], Term]] = {
     exp.Neg: _negative,
     exp.DPipe: lambda node, schema, read: functions.join_text([read(each) for each in _chain(node)], "||"),
 }
+
+ARGUMENTS: dict[Any, tuple[str, ...]] = {
+    exp.Column: ("this", "table", "db", "catalog"),
+    exp.Literal: ("this", "is_string"),
+    exp.In: ("this", "expressions", "query", "unnest", "field"),
+    exp.Between: ("this", "low", "high", "symmetric"),
+    exp.Case: ("this", "ifs", "default"),
+    exp.Cast: ("this", "to", "format"),
+    exp.TryCast: ("this", "to", "format"),
+    exp.Anonymous: ("this", "expressions"),
+}
+"""What the rule of a node reads; ``this`` and ``expression`` where it is not said."""

@@ -36,6 +36,7 @@ PHYSICAL = {
 }
 
 ISO_DATE = re.compile(r" *(\d{4}-\d{2}-\d{2}) *", re.ASCII)
+NUMERIC = re.compile(r" *[+-]?[0-9]+([.][0-9]+)? *")
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -127,7 +128,7 @@ def column_term(column: Column) -> Term:
     """A column, read under its ref."""
     ref = frozenset([column.ref])
     return Term(
-        repr(column.name),
+        column.name if column.name.isidentifier() else "`" + column.name.replace("`", "``") + "`",
         column.type,
         column.ref,
         column.ref,
@@ -163,10 +164,10 @@ def literal_term(value: Literal) -> Term:
 
 
 def _literal(value: Literal, type: Type, spark: str, duckdb: str) -> Term:
-    shown = repr(value) if isinstance(value, str) else str(value)
-    if len(shown) > 60:
-        shown = shown[:60] + "…"
-    return Term(shown, type, spark, duckdb, nullable=False, literal=value, is_literal=True)
+    shown = repr(value) if isinstance(value, str) else f"date '{value}'" if type is Type.DATE else spark.lower()
+    if type in (Type.INTEGER, Type.FLOAT):
+        shown = str(value)
+    return Term(shorten(shown), type, spark, duckdb, nullable=False, literal=value, is_literal=True)
 
 
 def spark_string(text: str) -> str:
@@ -306,14 +307,37 @@ def article(type: Type) -> str:
 
 def remedy(term: Term, type: Type) -> str:
     """What to write to get ``type`` out of ``term``."""
-    if type is Type.BOOLEAN:
-        return f"Compare it: {term.shown} = ..."
-    if term.type is Type.FLOAT and type is Type.INTEGER:
-        return f"Write floor({term.shown}) or cast({term.shown} as bigint)."
-    if term.type is Type.FLOAT and type is Type.STRING:
-        return f"Write cast(cast({term.shown} as bigint) as string), or dp.cut(...) for intervals."
-    name = {Type.INTEGER: "bigint", Type.FLOAT: "double", Type.STRING: "string", Type.DATE: "date"}.get(type, "string")
-    return f"Write cast({term.shown} as {name})."
+    if isinstance(term.literal, str) and type in (Type.INTEGER, Type.FLOAT) and NUMERIC.fullmatch(term.literal):
+        return f"Write {term.literal.strip()} without quotes."
+    if type is Type.STRING and term.type is Type.INTEGER and term.is_literal:
+        return f"Write '{term.literal}'."
+    if type is Type.BOOLEAN and term.is_literal:
+        return "Write true or false."
+    fixes = {
+        (Type.FLOAT, Type.INTEGER): "Write floor({0}) or cast({0} as bigint).",
+        (Type.FLOAT, Type.STRING): "Write cast(cast({0} as bigint) as string), or dp.cut(...) for intervals.",
+        (Type.BOOLEAN, Type.INTEGER): "Write cast({0} as bigint).",
+        (Type.BOOLEAN, Type.FLOAT): "Write cast({0} as double).",
+        (Type.BOOLEAN, Type.STRING): "Write cast({0} as string).",
+        (Type.INTEGER, Type.STRING): "Write cast({0} as string).",
+        (Type.INTEGER, Type.BOOLEAN): "Write {0} <> 0.",
+        (Type.FLOAT, Type.BOOLEAN): "Write {0} <> 0.",
+        (Type.STRING, Type.BOOLEAN): "Write {0} in ('true', 'yes').",
+        (Type.STRING, Type.INTEGER): "Write cast({0} as bigint).",
+        (Type.STRING, Type.FLOAT): "Write cast({0} as double).",
+        (Type.STRING, Type.DATE): "Write cast({0} as date).",
+        (Type.DATE, Type.STRING): "Write cast({0} as string).",
+        (Type.DATE, Type.INTEGER): "Write year({0}) or datediff({0}, date '1970-01-01').",
+        (Type.DATE, Type.FLOAT): "Write year({0}) or datediff({0}, date '1970-01-01').",
+    }
+    assert term.type is not None
+    fix = fixes.get((term.type, type), "Use another column, or compute the value before .dp.")
+    return fix.format(term.shown)
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """The text, cut where it would fill an error message."""
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def nesting(text: str) -> int:

@@ -90,10 +90,14 @@ def _table() -> tuple[pa.Table, Schema]:
 TABLE, SCHEMA = _table()
 
 
+NAN = ("NaN",)
+"""How :func:`bits` writes every NaN."""
+
+
 def bits(value: Any) -> Any:
     """A value that equals another exactly when the two are the same bits; every NaN is one."""
     if isinstance(value, float):
-        return "NaN" if math.isnan(value) else struct.pack(">d", value).hex()
+        return NAN if math.isnan(value) else struct.pack(">d", value).hex()
     return value
 
 
@@ -110,12 +114,3 @@ def on_spark(session: Any, expressions: Sequence[Expression]) -> list[list[Any]]
     texts = [f"{expression.spark} AS v{i}" for i, expression in enumerate(expressions)]
     result = frame.selectExpr("row", *texts).toArrow().sort_by("row")
     return [[bits(value) for value in result.column(f"v{i}").to_pylist()] for i in range(len(expressions))]
-
-
-ARROW = {
-    Type.INTEGER: pa.int64(),
-    Type.FLOAT: pa.float64(),
-    Type.STRING: pa.string(),
-    Type.BOOLEAN: pa.bool_(),
-    Type.DATE: pa.date32(),
-}

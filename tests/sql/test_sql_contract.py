@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from nasty import SCHEMA, on_duckdb, on_spark
+from nasty import NAN, SCHEMA, on_duckdb, on_spark
 
 from dpframe.plan import Type
 from dpframe.sql import functions, scalar
@@ -276,13 +276,15 @@ def test_both_engines_give_the_same_bits(spark_classic: Any, answers_of_duckdb: 
 def test_what_is_promised_not_to_be_missing_is_not(answers_of_duckdb: list[list[Any]]) -> None:
     for text, answer in zip(EVERYTHING, answers_of_duckdb, strict=True):
         if not scalar(text, SCHEMA).nullable:
-            assert None not in answer and "NaN" not in answer, text
+            assert None not in answer and NAN not in answer, text
 
 
 def test_the_type_is_the_one_that_comes_out(answers_of_duckdb: list[list[Any]]) -> None:
-    kinds = {Type.INTEGER: "int", Type.FLOAT: "str", Type.BOOLEAN: "bool", Type.STRING: "str", Type.DATE: "date"}
+    kinds = {Type.INTEGER: "int", Type.FLOAT: "str tuple", Type.BOOLEAN: "bool", Type.STRING: "str", Type.DATE: "date"}
     for text, answer in zip(EVERYTHING, answers_of_duckdb, strict=True):
-        assert {type(value).__name__ for value in answer} <= {kinds[scalar(text, SCHEMA).type], "NoneType"}, text
+        assert {type(value).__name__ for value in answer} <= {*kinds[scalar(text, SCHEMA).type].split(), "NoneType"}, (
+            text
+        )
 
 
 def test_the_table_covers_the_whole_whitelist() -> None:
