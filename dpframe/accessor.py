@@ -6,6 +6,7 @@ hook only watches for its module.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -103,7 +104,7 @@ class Accessor:
           unit    one row
           groups  1
           count = count()
-            count of rows: discrete Laplace, scale 2, ±5 at 95%
+            count of rows: discrete Laplace, scale 2, ±6 at 95%
         """
         from dpframe.backends import backend_of
         from dpframe.errors import FrameError
@@ -178,9 +179,12 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 def attach() -> None:
     """Attach ``.dp`` to every frame library that is imported, now or later."""
-    for name in HOMES:
-        module = sys.modules.get(name)
-        if module is not None and hasattr(module, "DataFrame"):
-            _attach(module)
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+    for name in HOMES:
+        if name in sys.modules:
+            # Another thread may be half way through this import, past our finder: importing again waits for it.
+            with contextlib.suppress(ImportError):
+                module = importlib.import_module(name)
+                if hasattr(module, "DataFrame"):
+                    _attach(module)
