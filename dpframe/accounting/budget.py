@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from dpframe.accounting.events import Cost, in_epsilon, in_rho
 from dpframe.accounting.exact import Exact, exact
@@ -92,6 +93,19 @@ class Budget:
         self._spent = Fraction(0)
         self._charges: list[Charge] = []
         self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    def __copy__(self) -> Budget:
+        """The budget itself: two that each had the whole total would spend it twice."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Budget:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A budget cannot be pickled: its copy would spend the total again. Release where it was opened."
+        )
 
     @property
     def private(self) -> bool:
@@ -122,7 +136,11 @@ class Budget:
             When less than the cost is left; the text says asked, left and total.
         InvalidCostError
             When the cost is of a kind that this budget cannot pay for.
+        NoBudgetError
+            In a forked child of the process that opened it: the parent has the same total.
         """
+        if os.getpid() != self._process:
+            raise NoBudgetError("This budget was opened in another process: open one here, with a part of its total.")
         amount = Exact(self._price(cost))
         with self._lock:
             if self._total is not None and self._spent + amount > self._total:
@@ -192,6 +210,8 @@ def ambient(budget: Budget | None = None) -> Budget:
         Outside every budget.
     """
     if budget is not None:
+        if not isinstance(budget, Budget):
+            raise NoBudgetError(f"budget= takes a dp.Budget, as in budget=dp.Budget(epsilon=1), not {budget!r}.")
         return budget
     if not _open.get():
         raise NoBudgetError(

@@ -85,16 +85,20 @@ def exact(value: object, what: str) -> Exact:
     >>> 3 * exact(0.1, "epsilon") == exact("0.3", "epsilon")
     True
     """
-    text = str(value) if isinstance(value, numbers.Real | Decimal | str) else ""
-    if isinstance(value, bool) or not _TEXT.fullmatch(text.strip()):
+    try:
+        text = str(value).strip() if isinstance(value, numbers.Real | Decimal | str) else ""
+        shown = repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        text, shown = "", f"a {type(value).__name__} of thousands of digits"
+    if isinstance(value, bool) or not _TEXT.fullmatch(text):
         raise InvalidCostError(
-            f"{what} must be a positive finite number such as 0.5, '1/3' or Decimal('0.1'), not {value!r}."
+            f"{what} must be a positive finite number such as 0.5, '1/3' or Decimal('0.1'), not {shown}."
             + (" For exact answers use dp.Budget.unlimited()." if text.strip("+") in ("inf", "Infinity") else "")
         )
     try:
-        number = Fraction(text.strip())
+        number = Fraction(text)
     except ZeroDivisionError:
         number = Fraction(0)
     if not SMALLEST <= number <= LARGEST:
-        raise InvalidCostError(f"{what} must be positive, from 1e-100 to 1e100, not {value!r}.")
+        raise InvalidCostError(f"{what} must be positive, from 1e-100 to 1e100, not {shown}.")
     return Exact(number)
