@@ -101,8 +101,13 @@ class Keys:
         """The names of the key columns."""
         return tuple(name for factor in self.factors for name in factor.domains)
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """The number of keys. ``len()`` is the same, but Python's own ends at 2**63 - 1."""
         return math.prod(map(len, self.factors))
+
+    def __len__(self) -> int:
+        return self.size
 
     def __mul__(self, other: Keys) -> Keys:
         """Every key of one with every key of the other; raises :class:`KeysError` on a shared column."""
@@ -114,7 +119,7 @@ class Keys:
         return Keys(self.factors + other.factors)
 
     def __repr__(self) -> str:
-        return f"Keys({', '.join(self.columns)}: {len(self):,} keys)"
+        return f"Keys({', '.join(self.columns)}: {self.size:,} keys)"
 
     def locate(self, columns: Mapping[str, pa.Array], rows: int) -> Cells:
         """For each row its cell, or -1 when its key is not in the set. Nulls are equal.
@@ -172,8 +177,8 @@ class Keys:
                 f"The keys are of ({', '.join(self.columns)}), the group-by is of ({', '.join(by)}): "
                 "give keys for exactly the columns that are grouped by."
             )
-        if len(self) > MOST_CELLS:
-            raise KeysError(f"{len(self):,} keys are too many: at most {MOST_CELLS:,}, all of them are released.")
+        if self.size > MOST_CELLS:
+            raise KeysError(f"{self.size:,} keys are too many: at most {MOST_CELLS:,}, all of them are released.")
         return Keys(
             tuple(
                 replace(
@@ -222,8 +227,6 @@ def declared(name: str, values: tuple[Value, ...]) -> Keys:
 
 def _listed(name: str, values: Iterable[object]) -> Factor:
     """One column's listed values, sorted, nulls first."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise KeysError(f"The keys of {name!r} must be a list of values, not {values!r}.")
     return Factor({name: _sorted(pa.array(listed_values(name, values)))})
 
 
@@ -235,6 +238,8 @@ def listed_values(name: str, values: Iterable[object]) -> list[Value]:
     KeysError
         For no values, duplicates, floats, and values of different kinds.
     """
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise KeysError(f"The keys of {name!r} must be a list of values, not {values!r}.")
     plain = [_plain(name, value) for value in values]
     if not plain:
         raise KeysError(f"The keys of {name!r} are empty: list at least one value.")
@@ -250,6 +255,8 @@ def listed_values(name: str, values: Iterable[object]) -> list[Value]:
 
 def _plain(name: str, value: object) -> Value:
     """A Python value that can be a key."""
+    # numpy gives an instant in nanoseconds as a bare integer.
+    value = value.astype("datetime64[us]") if isinstance(value, np.datetime64) else value
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, datetime.datetime):
         if type(value).__name__ == "NaTType":
@@ -260,6 +267,8 @@ def _plain(name: str, value: object) -> Value:
     if value is None or isinstance(value, str | bool | int | datetime.date):
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise KeysError(f"The key {value} of {name!r} does not fit 64 bits.")
+        if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            raise KeysError(f"The key {value!r} of {name!r} holds half a surrogate pair, which is not a character.")
         return value
     raise KeysError(
         f"The key {value!r} of {name!r} is a {type(value).__name__}: keys may be text, integers, booleans, dates "
@@ -281,7 +290,12 @@ def _as_arrow(frame: Any) -> pa.Table:
     if home.startswith("pyspark.sql"):
         return frame.distinct().toArrow()
     if home.startswith("pandas") and hasattr(frame, "columns"):
-        return pa.Table.from_pandas(frame, preserve_index=False)
+        try:
+            return pa.Table.from_pandas(frame, preserve_index=False)
+        except (ValueError, TypeError) as error:
+            raise KeysError(
+                f"The key frame cannot be read, {error}: give columns of one type and distinct names."
+            ) from error
     raise KeysError(f"dp.keys takes a mapping of column to values or a public frame, not {type(frame).__name__}.")
 
 
@@ -289,14 +303,21 @@ def _rows(table: pa.Table) -> Factor:
     """The distinct rows of a public table."""
     if not table.num_columns or not table.num_rows:
         raise KeysError("The key frame is empty: it needs at least one column and one row.")
+    if len(set(table.column_names)) < table.num_columns:
+        raise KeysError("Two columns of the key frame share a name: rename one.")
     domains: dict[str, pa.Array] = {}
     code = np.zeros(table.num_rows, np.int64)
     for name in table.column_names:
         column = table[name].combine_chunks()
         column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        domain = pa.array(listed_values(name, _sorted(column.unique()).to_pylist()))
+        try:
+            distinct = _sorted(column.unique())
+        except pa.ArrowNotImplementedError:
+            raise KeysError(f"The keys of {name!r} are of type {column.type}, which has no order.") from None
+        domain = pa.array(listed_values(name, distinct.to_pylist()))
         domains[name] = domain
-        code = code * len(domain) + pc.index_in(column.cast(domain.type), value_set=domain).to_numpy()
+        if not pa.types.is_null(domain.type):  # of nulls alone there is one
+            code = code * len(domain) + pc.index_in(column.cast(domain.type), value_set=domain).to_numpy()
         if math.prod(map(len, domains.values())) >= 2**62:
             raise KeysError("The key frame has too many distinct values; give independent columns as a product.")
     return Factor(domains, np.unique(code))
