@@ -316,6 +316,11 @@ def _keys(schema: Schema, by: tuple[str, ...], given: Any) -> Keys:
     else:
         sets = [read_keys(given)]
     covered = {name for keys in sets for name in keys.columns}
+    if not covered <= set(by):
+        raise KeysError(
+            f"There are keys of {min(covered - set(by))!r}, which is not grouped by: "
+            f"give keys of exactly the grouping columns, {', '.join(by)}."
+        )
     for name in by:
         known = schema[name].keys
         if name in covered:
@@ -414,7 +419,7 @@ class Query:
           unit    one row
           groups  2 public keys of level; rows of other groups are dropped
           noise of epsilon=0.5
-            count of rows: discrete Laplace of scale 2, within ±5 at 95%; L1 sensitivity 1, share 1
+            count of rows: discrete Laplace of scale 2, within ±6 at 95%; L1 sensitivity 1, share 1
         """
         print(explanation(self.question, epsilon, rho))
 

@@ -15,23 +15,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", default="local", choices=["local", "connect"], help="local: pandas and Spark classic")
 
 
-def _session(builder: Any) -> Any:
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    return (
-        builder.config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.ui.showConsoleProgress", "false")
-        .getOrCreate()
-    )
-
-
 @pytest.fixture(scope="session")
 def spark_classic() -> Iterator[Any]:
     """A classic local Spark session, one for the whole run."""
     pytest.importorskip("pyspark")
     from pyspark.sql import SparkSession
 
-    session = _session(SparkSession.builder.master("local[2]"))
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    session = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     yield session
     session.stop()
@@ -43,6 +35,7 @@ def spark_connect() -> Iterator[Any]:
     pytest.importorskip("pyspark")
     from pyspark.sql import SparkSession
 
-    session = _session(SparkSession.builder.remote("local[2]"))
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    session = SparkSession.builder.remote("local[2]").config("spark.sql.shuffle.partitions", "2").getOrCreate()
     yield session
     session.stop()

@@ -19,7 +19,7 @@ class Engine:
     """One kind of frame: how to make it from pandas, and how to read it back."""
 
     name: str
-    frame: Callable[[pd.DataFrame], Any]
+    frame: Callable[..., Any]  # of a pandas frame and, where its values do not tell, a Spark schema
     rows: Callable[[Any], pd.DataFrame]
 
 
@@ -34,9 +34,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "pandas":
-        return Engine("pandas", lambda frame: frame, lambda frame: frame)
+        return Engine("pandas", lambda frame, schema=None: frame, lambda frame: frame)
     session = request.getfixturevalue(f"spark_{request.param}")
-    # Nullable pandas types keep null and NaN apart on the way into Spark.
     return Engine(request.param, session.createDataFrame, lambda frame: frame.toPandas())
 
 
@@ -45,7 +44,7 @@ def members() -> pd.DataFrame:
     """Sixty rows with every nuisance: nulls, NaN, infinities, −0.0 and ids with many rows."""
     draw = np.random.default_rng(5)
     n = 60
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "user": draw.choice(["ann", "bob", "cho", "dee", None], n),
             "level": draw.choice(["a", "b", "c", None], n),
@@ -53,7 +52,6 @@ def members() -> pd.DataFrame:
             "income": draw.choice([0.1, -0.0, 1e9, 7.25, np.nan, np.inf, -np.inf, 3.3], n),
         }
     )
-    return frame
 
 
 @pytest.fixture

@@ -1,0 +1,175 @@
+"""Bad input is refused by a typed error that names the fix, before data is read and before anything is charged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Engine
+
+import dpframe as dp
+from dpframe import errors
+
+
+@pytest.fixture(scope="module")
+def frame(engine: Engine) -> Any:
+    return engine.frame(
+        pd.DataFrame(
+            {"user": ["u", "v"], "level": ["a", "b"], "x": [1.5, 2.5], "i": [1, 2], "when": pd.Timestamp("2024-01-01")}
+        )
+    )
+
+
+STEPS: list[tuple[str, Callable[[Any], Any], type[errors.DPFrameError], str]] = [
+    ("unknown column", lambda p: p.filter("lvel = 'a'"), errors.UnknownColumnError, "Did you mean 'level'"),
+    ("unknown in assign", lambda p: p.assign(y="z + 1"), errors.UnknownColumnError, "columns are: user, level"),
+    ("unknown in select", lambda p: p.select("nope"), errors.UnknownColumnError, "nope"),
+    ("unknown in rename", lambda p: p.rename({"nope": "x"}), errors.UnknownColumnError, "nope"),
+    ("unknown in groupby", lambda p: p.groupby("nope", keys=["a"]), errors.UnknownColumnError, "nope"),
+    ("unknown in mean", lambda p: p.mean("nope", 0, 1), errors.UnknownColumnError, "nope"),
+    ("rename onto another", lambda p: p.rename({"x": "i"}), errors.PlanError, "'i'"),
+    ("aggregate in filter", lambda p: p.filter("sum(x) > 3"), errors.ExpressionError, r"\.agg"),
+    ("rand", lambda p: p.assign(y="rand()"), errors.ExpressionError, "rand"),
+    ("sub-query", lambda p: p.filter("x in (select 1)"), errors.ExpressionError, "list of values"),
+    ("scalar sub-query", lambda p: p.filter("x > (select 1)"), errors.ExpressionError, "sub-query"),
+    ("window", lambda p: p.assign(y="row_number() over (order by x)"), errors.ExpressionError, "window"),
+    ("no condition", lambda p: p.filter("x + 1"), errors.ExpressionError, "boolean|condition"),
+    ("syntax", lambda p: p.filter("x >"), errors.ExpressionError, "x >"),
+    ("type in expression", lambda p: p.filter("level > 3"), errors.PlanError, "mixes"),
+    ("assign an object", lambda p: p.assign(y=3), errors.PlanError, "SQL text"),
+    ("mean of text", lambda p: p.mean("level", 0, 1), errors.ColumnTypeError, "only numbers"),
+    ("sum of a timestamp", lambda p: p.sum("when", 0, 1), errors.ColumnTypeError, "timestamp"),
+    ("low = high", lambda p: p.mean("x", 1, 1), errors.BoundsError, "low must be less"),
+    ("low > high", lambda p: p.sum("x", 2, 1), errors.BoundsError, "low must be less"),
+    ("no bounds", lambda p: p.mean("x"), errors.BoundsError, r"protect\(bounds="),
+    ("half the bounds", lambda p: p.mean("x", 0), errors.BoundsError, "clipping bounds"),
+    ("NaN bound", lambda p: p.mean("x", 0, math.nan), errors.BoundsError, "finite"),
+    ("infinite bound", lambda p: p.mean("x", -math.inf, 1), errors.BoundsError, "finite"),
+    ("boolean bound", lambda p: p.mean("x", False, True), errors.BoundsError, "number"),
+    ("text bound", lambda p: p.mean("x", "0", "1"), errors.BoundsError, "number"),
+    ("overflowing bounds", lambda p: p.sum("i", 0, 2**60), errors.BoundsError, "overflow"),
+    ("no integer between", lambda p: p.sum("i", 0.2, 0.8), errors.BoundsError, "widen"),
+    ("float keys", lambda p: p.groupby("x", keys=[1.5]), errors.KeysError, r"dp\.cut"),
+    ("float column as key", lambda p: p.groupby("x", keys=[1]), errors.ColumnTypeError, r"dp\.cut"),
+    ("duplicate keys", lambda p: p.groupby("level", keys=["a", "a"]), errors.KeysError, "twice"),
+    ("keys of the wrong type", lambda p: p.groupby("level", keys=[1]), errors.ColumnTypeError, "column's type"),
+    ("no keys", lambda p: p.groupby("level"), errors.KeysError, "no public keys"),
+    ("empty keys", lambda p: p.groupby("level", keys=[]), errors.KeysError, "at least one"),
+    ("keys of another column", lambda p: p.groupby("level", keys={"i": [1]}), errors.KeysError, "exactly"),
+    ("text as keys", lambda p: p.groupby("level", keys="a"), errors.KeysError, "mapping"),
+    ("grouped twice", lambda p: p.groupby("i", "i", keys=[1]), errors.PlanError, "twice"),
+    ("no group", lambda p: p.groupby(), errors.PlanError, "at least one"),
+    ("timestamp key", lambda p: p.groupby("when", keys=[None]), errors.ColumnTypeError, "timestamp"),
+    ("no aggregate", lambda p: p.agg(), errors.PlanError, r"dp\.count"),
+    ("text as aggregate", lambda p: p.agg(n="count"), errors.PlanError, r"dp\.count"),
+    ("answer named twice", lambda p: p.agg(dp.count(), count=dp.count()), errors.PlanError, "'count'"),
+    ("bound without id", lambda p: p.bound(rows=1), errors.PlanError, r"protect\(id"),
+    ("one edge", lambda p: p.assign(b=dp.cut("x", [1])), errors.PlanError, "two edges"),
+    ("falling edges", lambda p: p.assign(b=dp.cut("x", [2, 1])), errors.PlanError, "increas"),
+    ("cut of text", lambda p: p.assign(b=dp.cut("level", [1, 2])), errors.PlanError, "level"),
+    ("too few labels", lambda p: p.assign(b=dp.cut("x", [1, 2, 3], labels=["a"])), errors.PlanError, "label"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "kind", "says"), [step[1:] for step in STEPS], ids=[step[0] for step in STEPS])
+def test_a_bad_step_is_refused(frame: Any, make: Callable[[Any], Any], kind: type[Exception], says: str) -> None:
+    with dp.Budget(epsilon=1) as budget:
+        with pytest.raises(kind, match=says):
+            make(frame.dp.protect())
+        assert budget.spent == 0
+
+
+BOUNDS: list[tuple[dict[str, Any], str]] = [
+    ({}, "two forms|one of"),
+    ({"groups": 1}, "both"),
+    ({"rows_per_group": 1}, "both"),
+    ({"groups": 1, "rows_per_group": 1, "rows": 1}, "one of"),
+    ({"rows": 0}, "at least 1"),
+    ({"rows": 1.5}, "whole number"),
+    ({"rows": True}, "whole number"),
+    ({"rows": 1, "by": "level"}, "by="),
+    ({"groups": -1, "rows_per_group": 1}, "at least 1"),
+    ({"groups": 1, "rows_per_group": 1, "by": "x"}, "grouped by"),
+    ({"groups": 1, "rows_per_group": 1, "by": "nope"}, "nope"),
+]
+
+
+@pytest.mark.parametrize(("bounds", "says"), BOUNDS)
+def test_a_bad_bound_is_refused(frame: Any, bounds: dict[str, Any], says: str) -> None:
+    with pytest.raises(errors.PlanError, match=says):
+        frame.dp.protect(id="user").bound(**bounds)
+
+
+PROTECT: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"id": "nope"}, errors.UnknownColumnError, "nope"),
+    ({"id": "x"}, errors.ColumnTypeError, "cannot be an id"),
+    ({"id": "when"}, errors.ColumnTypeError, "cannot be an id"),
+    ({"id": "user", "rows": 2}, errors.PlanError, "one of them"),
+    ({"rows": 0}, errors.PlanError, "at least 1"),
+    ({"bounds": {"x": (1, 0)}}, errors.BoundsError, "less"),
+    ({"bounds": {"x": 3}}, errors.PlanError, "pair"),
+    ({"bounds": {"nope": (0, 1)}}, errors.UnknownColumnError, "nope"),
+    ({"keys": {"level": ["a", "a"]}}, errors.KeysError, "twice"),
+    ({"keys": {"level": [1]}}, errors.ColumnTypeError, "column's type"),
+    ({"keys": {"x": [1.0]}}, errors.KeysError, "float"),
+]
+
+
+@pytest.mark.parametrize(("options", "kind", "says"), PROTECT)
+def test_a_bad_protect_is_refused(frame: Any, options: dict[str, Any], kind: type[Exception], says: str) -> None:
+    with pytest.raises(kind, match=says):
+        frame.dp.protect(**options)
+
+
+COSTS = [{"epsilon": bad} for bad in (math.nan, math.inf, -1, 0, True, "much", None, np.float64("nan"), 1j)]
+
+
+@pytest.mark.parametrize("cost", [*COSTS, {}, {"epsilon": 1, "rho": 1}, {"rho": -1}, {"rho": 1}])
+def test_a_bad_cost_is_refused(frame: Any, cost: dict[str, Any]) -> None:
+    with dp.Budget(epsilon=10) as budget:
+        with pytest.raises(errors.InvalidCostError):
+            frame.dp.protect().count().release(**cost)
+        assert budget.spent == 0
+
+
+def test_refusals_at_the_release_charge_nothing(frame: Any) -> None:
+    with dp.Budget(epsilon=1) as budget:
+        by_user = frame.dp.protect(id="user").groupby("level", keys=["a"]).count()
+        with pytest.raises(errors.MissingBoundError, match=r"\.bound\(groups=10, rows_per_group=1\)"):
+            by_user.release(epsilon=0.1)
+        with pytest.raises(errors.BudgetExceededError, match=r"epsilon=1\.5, but 1 of 1 is left"):
+            frame.dp.protect().count().release(epsilon=1.5)
+        for ci in (0, 1, 95, True, "0.9", math.nan):
+            with pytest.raises(errors.PlanError, match=r"0\.95"):
+                frame.dp.protect().count().release(epsilon=0.1, ci=ci)
+        with pytest.raises(errors.PlanError, match="n_low"):
+            frame.dp.protect().agg(n=dp.count(), n_low=dp.count()).release(epsilon=0.1, ci=0.9)
+        with pytest.raises(errors.MechanismError, match="64 bits"):
+            frame.dp.protect().sum("x", 0, 1).release(epsilon="1e-40")
+        assert budget.spent == 0
+    with pytest.raises(errors.NoBudgetError, match=r"with dp\.Budget"):
+        frame.dp.protect().count().release(epsilon=1)
+
+
+def test_columns_that_share_a_name_are_refused(engine: Engine, frame: Any) -> None:
+    if engine.name == "pandas":
+        twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    else:
+        twice = frame.select(frame["i"].alias("a"), frame["x"].alias("a"))
+    with pytest.raises(errors.PlanError, match="'a'"):
+        twice.dp.protect()
+
+
+def test_messages_never_hold_a_data_value(engine: Engine) -> None:
+    frame = engine.frame(pd.DataFrame({"user": ["CANARY-1"], "level": ["CANARY-2"], "x": [4711.5]}))
+    private = frame.dp.protect(id="user")
+    for make in [step[1] for step in STEPS] + [lambda p: p.count().release(epsilon=9, budget=dp.Budget(epsilon=1))]:
+        with pytest.raises(errors.DPFrameError) as refusal:
+            make(private)
+            private.count().release(epsilon=2, budget=dp.Budget(epsilon=1))
+        assert "CANARY" not in str(refusal.value)
+        assert "4711" not in str(refusal.value)
