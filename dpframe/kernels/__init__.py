@@ -17,17 +17,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dpframe.kernels.chacha import fresh_key, words
     from dpframe.kernels.gaussian import rounded_gaussian
-    from dpframe.kernels.laplace import discrete_laplace
+    from dpframe.kernels.heavy import arsinh_normal, cauchy, gamma4, student_t
+    from dpframe.kernels.laplace import discrete_laplace, exponential, geometric, rounded_laplace
     from dpframe.kernels.siphash import hash_int64, hash_utf8
 
-__all__ = ["discrete_laplace", "fresh_key", "hash_int64", "hash_utf8", "rounded_gaussian", "words"]
+__all__ = [
+    "arsinh_normal",
+    "cauchy",
+    "discrete_laplace",
+    "exponential",
+    "fresh_key",
+    "gamma4",
+    "geometric",
+    "hash_int64",
+    "hash_utf8",
+    "rounded_gaussian",
+    "rounded_laplace",
+    "student_t",
+    "words",
+]
 
 _HOME = {
+    "arsinh_normal": "heavy",
+    "cauchy": "heavy",
     "discrete_laplace": "laplace",
+    "exponential": "laplace",
     "fresh_key": "chacha",
+    "gamma4": "heavy",
+    "geometric": "laplace",
     "hash_int64": "siphash",
     "hash_utf8": "siphash",
     "rounded_gaussian": "gaussian",
+    "rounded_laplace": "laplace",
+    "student_t": "heavy",
     "words": "chacha",
 }
 

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpframe.errors import MechanismError
-from dpframe.kernels.jit import inlined, kernel
+from dpframe.kernels.jit import inlined, kernel, wide_vectors
 
 if sys.byteorder != "little":
     raise ImportError("dpframe.kernels reads the key stream as little-endian words; this CPU is big-endian")
@@ -81,6 +81,7 @@ def rounds(o: NDArray[np.uint32]) -> None:
     The states go back to memory (level-1 cache) after every double round: that keeps the loop small enough to
     compile in a second and to vectorise, where unrolled rounds take ten and run slower.
     """
+    wide_vectors()
     for _ in range(10):
         for b in range(32):
             x0, x4, x8, x12 = _quarter(o[b], o[b + 128], o[b + 256], o[b + 384])
@@ -106,6 +107,7 @@ def superblock(key: NDArray[np.uint32], stream: np.uint64, index: np.uint64, o: 
     o
         Shape (512,). As 64-bit words, ``o.view(np.uint64)[j]`` is the word at position ``256 * index + j``.
     """
+    wide_vectors()
     n0 = np.uint32(stream & _LOW)
     n1 = np.uint32(stream >> _HALF)
     first = np.uint64(index) * np.uint64(32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -69,3 +70,19 @@ def relative_width(v: Any) -> Any:
     A word that shows v says that v·2⁻⁶³ ≤ u < (v+1)·2⁻⁶³, an interval of relative width 1/v.
     """
     return bits_float(_TWICE_BIAS - (float_bits(np.float64(v)) & _EXPONENT))
+
+
+@cast(Any, intrinsic)  # type: ignore[untyped-decorator]
+def wide_vectors(_context: Any) -> tuple[Any, Callable[..., Any]]:
+    """Let LLVM use the CPU's full vector width in the function that calls this (half as fast again).
+
+    LLVM halves the width on Intel servers to spare mixed programs a lower clock; these loops run for long enough.
+    llvmlite has no name for the attribute, so it goes in as text; where that is refused, nothing is lost but speed.
+    """
+
+    def generate(target: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+        with contextlib.suppress(TypeError, AttributeError):
+            set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return target.get_dummy_value()
+
+    return types.none(), generate

@@ -1,137 +1,34 @@
-r"""Discrete Laplace noise (the two-sided geometric law), one keyed word per cell.
+r"""Noise of exponential tails: discrete Laplace, geometric, and Laplace and exponential on a grid.
 
-A word gives a sign bit and a 63-bit tail v, u = (v + fraction)·2⁻⁶³. For scale b, q = e^(−1/b),
+For scale b and q = e^(−1/b), all with L = −ln u (:mod:`dpframe.kernels.inversion`):
 
-    P(|X| ≥ k) = 2·q^k / (1 + q)  for k ≥ 1,   hence   |X| = ⌊b·L + C⌋,  L = −ln u,  C = b·ln(2/(1 + q)),
-
-with 0 < C < ½, and a random sign makes P(X = k) ∝ exp(−|k|/b). The float filter computes t ≈ b·L + C and
-keeps ⌊t⌋ if t is further than a bound from every integer; other words go to :mod:`dpframe.kernels.refine`.
-
-The bound
----------
-Let T = neglog(v) and ε = 2⁻⁵³; then |T − L(v)| ≤ 4ε·L + 4ε (:mod:`dpframe.kernels.logarithm`). Over the
-word's interval L falls from L(v) by at most ln(1 + 1/v) ≤ 1/v. The product b·T and the sum with c = RN(C)
-round by ε·t each, and |c − C| ≤ ε·C ≤ ε·t. So, for every u in the word's interval,
-
-    |t − (b·L + C)| ≤ b·(4ε + 1/v) + 8ε·t.
-
-The filter asks for twice that: **d > b·(2⁻⁵⁰ + 2·W) + 2⁻⁴⁹·t**, with W = 2^-⌊log₂ RN(v)⌋ ≥ (1 − 2ε)/v and d
-the distance from t to the nearest integer. The factor 2 pays for what is left: the right side is itself
-rounded (relative 6ε); d comes as ½ − \|(t − ⌊t⌋) − ½\|, where t − ⌊t⌋ is exact and the rest rounds by at
-most 1.5ε, against a right side of at least 2⁻⁵⁰ = 8ε near any integer ≥ 1. The integer 0 is no threshold, because
-b·L + C > 0 and t ≥ c > 0.
-
-Overflow: T < 800 for every v, so t < 2⁶⁰ for b ≤ 2⁵⁰ and ⌊t⌋ always fits.
+* discrete Laplace, P(X = k) ∝ q^\|k\|: P(\|X\| ≥ k) = 2·q^k/(1 + q) for k ≥ 1, so \|X\| = ⌊b·L + C⌋ with
+  C = b·ln(2/(1 + q)) ∈ (0, ½), and a random sign;
+* geometric, P(X = k) = (1 − q)·q^k for k ≥ 0: X = ⌊b·L⌋;
+* Laplace on a grid: the Laplace mechanism in real numbers, x ± b·L, rounded to the nearest grid point;
+* exponential on a grid: x + b·L, rounded likewise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dpframe.kernels.arguments import check_out, check_scale
-from dpframe.kernels.chacha import superblock
-from dpframe.kernels.jit import inlined, kernel, relative_width
-from dpframe.kernels.logarithm import LOWEST, neglog
-from dpframe.kernels.refine import context, floor
-from dpframe.kernels.sampler import Place, sample
-
-RELATIVE = 2.0**-49
-ABSOLUTE = 2.0**-50
-
-
-@dataclass(frozen=True)
-class DiscreteLaplace:
-    """The magnitude of the discrete Laplace law, for exact refinement: T(k) = 2·q^k/(1 + q).
-
-    Examples
-    --------
-    >>> DiscreteLaplace(2.0).guess(context(), context().mpf("0.001"))
-    14
-    """
-
-    scale: float
-
-    def shift(self, mp: Any) -> Any:
-        """C = b·ln(2/(1 + e^(−1/b)))."""
-        scale = mp.mpf(self.scale)
-        return scale * mp.log(2 / (1 + mp.exp(-1 / scale)))
-
-    def threshold(self, mp: Any, k: int) -> Any:
-        """P(|X| ≥ k), or 2 for "always"."""
-        if k <= 0:
-            return mp.mpf(2)
-        scale = mp.mpf(self.scale)
-        return 2 * mp.exp(-k / scale) / (1 + mp.exp(-1 / scale))
-
-    def guess(self, mp: Any, u: Any) -> int:
-        """⌊C − b·ln u⌋."""
-        return floor(mp, self.shift(mp) - mp.mpf(self.scale) * mp.log(u))
+from dpframe.kernels.inversion import LOGARITHM, fill_shared
+from dpframe.kernels.laws import EXPONENTIAL, DiscreteLaplace, Geometric
+from dpframe.kernels.refine import context
+from dpframe.kernels.sampler import Place, Shared, rounded, sample
 
 
 @lru_cache(maxsize=4096)
 def _shift(scale: float) -> float:
+    """C, rounded to nearest."""
     mp = context()
     mp.prec = 160
     return float(DiscreteLaplace(scale).shift(mp))
-
-
-@inlined
-def _magnitude(v: Any, scale: Any, shift: Any, fixed: Any, width: Any) -> Any:
-    """⌊t⌋ and whether it is in doubt."""
-    t = scale * neglog(v) + shift
-    k = np.floor(t)
-    bound = RELATIVE * t + (fixed + width * relative_width(v))
-    return np.int64(k), (abs((t - k) - 0.5) > 0.5 - bound) | (v < LOWEST)
-
-
-@inlined
-def _block(words: Any, scale: Any, shift: Any, out: Any, first: Any, doubtful: Any, found: Any) -> Any:
-    """Samples for some words; appends ``first`` + their index to ``doubtful`` where in doubt.
-
-    The second loop decides and writes anew: the compiler may have rounded the first one differently, and a
-    value counts only together with its own test.
-    """
-    fixed = scale * ABSOLUTE
-    width = scale * 2.0
-    doubt = False
-    for j in range(words.size):
-        w = words[j]
-        k, unsure = _magnitude(np.int64(w >> np.uint64(1)), scale, shift, fixed, width)
-        sign = -np.int64(w & np.uint64(1))
-        out[j] = (k ^ sign) - sign
-        doubt |= unsure
-    if doubt:
-        for j in range(words.size):
-            w = words[j]
-            k, unsure = _magnitude(np.int64(w >> np.uint64(1)), scale, shift, fixed, width)
-            sign = -np.int64(w & np.uint64(1))
-            out[j] = (k ^ sign) - sign
-            if unsure:
-                if found < doubtful.size:
-                    doubtful[found] = first + j
-                found += 1
-    return found
-
-
-@kernel
-def _fill(key: Any, stream: Any, start: Any, out: Any, doubtful: Any, scale: Any, shift: Any) -> Any:
-    buffer = np.empty(256, np.uint64)
-    lanes = buffer.view(np.uint32)
-    found = 0
-    done = 0
-    while done < out.size:
-        position = start + done
-        superblock(key, stream, np.uint64(position >> 8), lanes)
-        offset = position & 255
-        count = min(256 - offset, out.size - done)
-        found = _block(buffer[offset : offset + count], scale, shift, out[done : done + count], done, doubtful, found)
-        done += count
-    return found
 
 
 def discrete_laplace(
@@ -173,7 +70,7 @@ def discrete_laplace(
     Notes
     -----
     Law: Ghosh, Roughgarden, Sundararajan, *Universally utility-maximizing privacy mechanisms*, STOC 2009.
-    Method and proof: the module's docstring.
+    Method and proof: :mod:`dpframe.kernels.inversion`.
 
     Examples
     --------
@@ -184,4 +81,139 @@ def discrete_laplace(
     """
     scale = check_scale("scale", scale)
     place = Place.of(key, stream, start, n)
-    return sample(_fill, DiscreteLaplace(scale), place, check_out(out, n), scale, _shift(scale))
+    common = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(1))
+    return sample(fill_shared, Shared(DiscreteLaplace(scale)), place, check_out(out, n), *common, scale, _shift(scale))
+
+
+def geometric(
+    n: int,
+    scale: float,
+    *,
+    key: bytes | None = None,
+    stream: int = 0,
+    start: int = 0,
+    out: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """Exact samples of the geometric law on 0, 1, 2, …: P(X = k) ∝ exp(−k/scale).
+
+    Parameters
+    ----------
+    n
+        How many cells.
+    scale
+        b, from 2**-10 to 2**50, in units of the output; the mean is q/(1−q), q = exp(−1/b).
+    key, stream, start, out
+        As for :func:`discrete_laplace`.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        The same on every CPU. Values past 2**63 − 1, of probability below 2**-1000, are clamped.
+
+    Raises
+    ------
+    MechanismError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> bool((geometric(1000, 2.5) >= 0).all())
+    True
+    """
+    scale = check_scale("scale", scale)
+    place = Place.of(key, stream, start, n)
+    common = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(0))
+    cells = Shared(Geometric(scale))
+    return sample(fill_shared, cells, place, check_out(out, n), *common, scale, 0.0, signs=0)
+
+
+def rounded_laplace(
+    n: int,
+    scale: float | ArrayLike,
+    *,
+    grid: float = 1.0,
+    values: ArrayLike | None = None,
+    key: bytes | None = None,
+    stream: int = 0,
+    start: int = 0,
+    out: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """The Laplace mechanism in real numbers, rounded once: round((values + scale·Lap(1))/grid), exactly.
+
+    Parameters
+    ----------
+    n
+        How many cells.
+    scale
+        b, a number or a vector of shape (n,), in units of ``values``. A number must be 2**-10 to 2**50 grid steps.
+        Entries of a vector, which may depend on private data, are held to that range without a word (NaN to its
+        upper end); whoever passes one sees to a public floor.
+    grid
+        A power of two. It and the shape must depend on public parameters only.
+    values
+        What to add the noise to, shape (n,); zeros if None. NaN counts as 0; entries are held to ±2**62 steps.
+    key, stream, start, out
+        As for :func:`discrete_laplace`.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        In grid steps: multiply by ``grid``. The same on every CPU.
+
+    Raises
+    ------
+    MechanismError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Rounding is a function of the ideal mechanism's output, so that mechanism's analysis holds for it.
+    Method and proof: :mod:`dpframe.kernels.inversion`.
+
+    Examples
+    --------
+    >>> steps = rounded_laplace(3, [1.0, 2.0, 50.0], grid=2.0**-10, values=[0.1, 0.2, 0.3])
+    >>> (steps * 2.0**-10).shape
+    (3,)
+    """
+    return rounded(EXPONENTIAL, n, scale, grid, values, Place.of(key, stream, start, n), out)
+
+
+def exponential(
+    n: int,
+    scale: float | ArrayLike,
+    *,
+    grid: float = 1.0,
+    values: ArrayLike | None = None,
+    key: bytes | None = None,
+    stream: int = 0,
+    start: int = 0,
+    out: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """Values plus one-sided exponential noise, rounded once: round((values + scale·Exp(1))/grid), exactly.
+
+    Parameters
+    ----------
+    n
+        How many cells.
+    scale, grid, values
+        As for :func:`rounded_laplace`.
+    key, stream, start, out
+        As for :func:`discrete_laplace`.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        In grid steps. The same on every CPU.
+
+    Raises
+    ------
+    MechanismError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> bool((exponential(1000, 3.0, grid=0.5) >= 0).all())
+    True
+    """
+    return rounded(EXPONENTIAL, n, scale, grid, values, Place.of(key, stream, start, n), out, signs=0)

@@ -1,18 +1,24 @@
-"""From a kernel that decides most cells to samples that are all exact."""
+"""From a float filter that decides most cells to samples that are all exact."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from dpframe.kernels.arguments import check_grid, check_out, check_scale, check_scales, check_values
 from dpframe.kernels.chacha import check_position, fresh_key, key_words, words
+from dpframe.kernels.inversion import LARGEST, LOGARITHM, SMALLEST, fill_cells, fill_shared
+from dpframe.kernels.laws import Continuous, Exponential, Rounded, Tabled
+from dpframe.kernels.quantile_table import table
 from dpframe.kernels.refine import WORD_BITS, Law, clamp, keyed_bits, refine
 
 _FEW = 64
+_FARTHER = 2.0**62
 
 
 @dataclass(frozen=True)
@@ -36,26 +42,81 @@ class Place:
         return Place(fresh_key() if key is None else key, int(stream), int(start))
 
 
+class Cells(Protocol):
+    """What each cell of a call draws from."""
+
+    def law(self, i: int, negative: bool) -> tuple[Law, int]:
+        """The law of cell i's magnitude, given its sign, and the integer to add to the signed magnitude."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The same law in every cell.
+
+    Examples
+    --------
+    >>> from dpframe.kernels.laws import Geometric
+    >>> Shared(Geometric(2.0)).law(5, negative=False)
+    (Geometric(scale=2.0), 0)
+    """
+
+    one: Law
+
+    def law(self, i: int, negative: bool) -> tuple[Law, int]:
+        """The law, whatever the cell."""
+        return self.one, 0
+
+
+@dataclass(frozen=True)
+class PerCell:
+    """Rounded noise of a scale per cell around a value per cell, both in grid steps once multiplied by ``steps``.
+
+    Examples
+    --------
+    >>> from dpframe.kernels.laws import EXPONENTIAL
+    >>> law, base = PerCell(EXPONENTIAL, 1.0, np.array([2.0]), np.array([7.25])).law(0, negative=True)
+    >>> law.scale, law.x, base
+    (2.0, 7.25, 7)
+    """
+
+    noise: Continuous
+    steps: float
+    scales: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    def law(self, i: int, negative: bool) -> tuple[Law, int]:
+        """Noise held to the same limits as in the float kernels."""
+        scale = float(self.scales[i if self.scales.size > 1 else 0]) * self.steps
+        scale = max(scale, SMALLEST) if scale <= LARGEST else LARGEST
+        x = float(self.values[i]) * self.steps if self.values.size else 0.0
+        x = 0.0 if math.isnan(x) else min(max(x, -_FARTHER), _FARTHER)
+        base = math.floor(x)
+        return Rounded(self.noise, scale, x, base, negative), base
+
+
 def sample(
-    fill: Callable[..., int], law: Law, place: Place, out: NDArray[np.int64], *parameters: Any
+    fill: Callable[..., int], cells: Cells, place: Place, out: NDArray[np.int64], *parameters: Any, signs: int = 1
 ) -> NDArray[np.int64]:
     """Run ``fill`` over ``out`` and replace every doubtful cell by its exact value.
 
     Parameters
     ----------
     fill
-        ``fill(key_words, stream, start, out, doubtful, *parameters)`` writes signed values, lists the indices
-        of doubtful cells in ``doubtful`` as far as they fit, and returns how many there are.
-    law
-        The law of the magnitude.
+        ``fill(key_words, stream, start, out, doubtful, *parameters)`` writes values, lists the indices of doubtful
+        cells in ``doubtful`` as far as they fit, and returns how many there are.
+    cells
+        The laws for the doubtful ones.
     place
         The words to read.
     out
         Shape (n,).
+    signs
+        1 if the lowest bit of a word is a sign, 0 if values are not negative.
 
     Examples
     --------
-    >>> from dpframe.kernels.laplace import discrete_laplace  # which is this function over its own kernel
+    >>> from dpframe.kernels.laplace import discrete_laplace  # which is this function over its own parameters
     >>> discrete_laplace(3, 1.0).shape
     (3,)
     """
@@ -66,28 +127,71 @@ def sample(
         doubtful = np.empty(found, np.int64)
         found = fill(*head, doubtful, *parameters)
     for i in doubtful[:found].tolist():
-        out[i] = exact_cell(law, place.key, place.stream, place.start + i)
+        out[i] = exact_cell(cells, place, i, signs=signs)
     return out
 
 
-def exact_cell(law: Law, key: bytes, stream: int, cell: int, *, shown: int = WORD_BITS) -> int:
-    """The signed value of one cell by exact inversion: what the float kernels must agree with.
+def exact_cell(cells: Cells, place: Place, i: int, *, signs: int = 1, shown: int = WORD_BITS) -> int:
+    """The value of cell i by exact inversion: what the float kernels must agree with.
 
     Parameters
     ----------
-    law
-        The law of the magnitude.
-    key, stream, cell
-        Which word, and which further bits.
+    cells, place, i
+        What the cell draws from and where it reads.
+    signs
+        1 if the lowest bit of a word is a sign.
     shown
         How many bits of the word to look at first; the value does not depend on it.
 
     Examples
     --------
-    >>> from dpframe.kernels.laplace import DiscreteLaplace, discrete_laplace
-    >>> exact_cell(DiscreteLaplace(10.0), bytes(32), 0, 3) == discrete_laplace(4, 10.0, key=bytes(32))[3]
+    >>> from dpframe.kernels.laplace import discrete_laplace
+    >>> from dpframe.kernels.laws import DiscreteLaplace
+    >>> place = Place(bytes(32), stream=0, start=0)
+    >>> exact_cell(Shared(DiscreteLaplace(10.0)), place, 3) == discrete_laplace(4, 10.0, key=bytes(32))[3]
     np.True_
     """
-    word = int(words(key, stream, cell, 1)[0])
-    size = refine(law, word >> 1, lambda turn: keyed_bits(key, stream, cell, turn), shown=shown)
-    return clamp(-size if word & 1 else size)
+    cell = place.start + i
+    word = int(words(place.key, place.stream, cell, 1)[0])
+    negative = bool(word & signs)
+    law, base = cells.law(i, negative)
+    size = refine(law, word >> 1, lambda turn: keyed_bits(place.key, place.stream, cell, turn), shown=shown)
+    return clamp((-size if negative else size) + base)
+
+
+def rounded(
+    noise: Continuous,
+    n: int,
+    scale: float | ArrayLike,
+    grid: float,
+    values: ArrayLike | None,
+    place: Place,
+    out: NDArray[np.int64] | None,
+    *,
+    signs: int = 1,
+    name: str = "scale",
+) -> NDArray[np.int64]:
+    """round((values + scale·Z)/grid) for a continuous law Z: what all samplers on a grid have in common.
+
+    Examples
+    --------
+    >>> from dpframe.kernels.laws import EXPONENTIAL
+    >>> rounded(EXPONENTIAL, 2, 5.0, 1.0, None, Place(bytes(32), 0, 0), None).shape
+    (2,)
+    """
+    steps = 1.0 / check_grid(grid)
+    out = check_out(out, n)
+    source = LOGARITHM if isinstance(noise, Exponential) else table(cast(Tabled, noise))
+    common = (source, noise.e, noise.k, np.uint64(signs))
+    if values is None and np.ndim(scale) == 0:
+        size = check_scale(name, scale, steps)
+        cells: Cells = Shared(Rounded(noise, size))
+        return sample(fill_shared, cells, place, out, *common, size, 0.5, signs=signs)
+    scales = check_scales(name, scale, n, steps)
+    around = check_values(values, n)
+    cells = PerCell(noise, steps, scales, around)
+    return sample(fill_cells, cells, place, out, *common, steps, scales, _HALF, around, signs=signs)
+
+
+_HALF = np.array([0.5])
+_HALF.flags.writeable = False

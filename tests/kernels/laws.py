@@ -1,60 +1,105 @@
-"""The laws under test: how to draw, the exact law behind, the float filter alone, and the mass function."""
+"""The laws under test: how to draw, the exact law behind, the float filter's parameters, and the tail in floats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy import special
+import pytest
+from scipy import special, stats
 
-from dpframe.kernels import gaussian, laplace
-from dpframe.kernels.gaussian import RoundedGaussian, rounded_gaussian
-from dpframe.kernels.laplace import DiscreteLaplace, discrete_laplace
+from dpframe import kernels
+from dpframe.kernels.heavy_laws import ARSINH_SIGMA, ArsinhNormal, Quartic, StudentT
+from dpframe.kernels.inversion import LOGARITHM, decide_shared, quantiles
+from dpframe.kernels.laplace import _shift
+from dpframe.kernels.laws import EXPONENTIAL, NORMAL, DiscreteLaplace, Geometric, Rounded
 from dpframe.kernels.quantile_table import table
+
+
+def half(scale: float) -> float:
+    return 0.5
 
 
 @dataclass(frozen=True)
 class Case:
     """One sampler.
 
-    ``filter(scale)`` gives ``run(words, out, doubtful) -> found``: the compiled decision for given words.
+    ``noise`` is the continuous law, ``law(scale)`` the integer law of the magnitude and ``shift(scale)`` its c.
     ``tail(k, scale)`` is P(|X| ≥ k) in floats, for k ≥ 1, written independently of the sampler.
     """
 
     name: str
     draw: Callable[..., np.ndarray]
+    noise: Any
     law: Callable[[float], Any]
-    filter: Callable[[float], Callable[..., int]]
     tail: Callable[[np.ndarray, float], np.ndarray]
+    shift: Callable[[float], float] = half
+    signs: int = 1
+    heavy: bool = False
 
+    @property
+    def on_a_grid(self) -> bool:
+        """Whether the sampler takes ``grid=``, ``values=`` and a scale for each cell."""
+        return self.shift is half
 
-def _laplace_filter(scale: float) -> Callable[..., int]:
-    def run(words: np.ndarray, out: np.ndarray, doubtful: np.ndarray) -> int:
-        return laplace._block(words, scale, laplace._shift(scale), out, 0, doubtful, 0)
-
-    return run
-
-
-def _gaussian_filter(scale: float) -> Callable[..., int]:
-    def run(words: np.ndarray, out: np.ndarray, doubtful: np.ndarray) -> int:
+    def filter(self, scale: float, words: np.ndarray, out: np.ndarray, doubtful: np.ndarray) -> int:
+        """The float filter's decisions for given words."""
+        source = LOGARITHM if self.noise is EXPONENTIAL else table(self.noise)
         q = np.empty(words.size)
-        gaussian.quantiles(words, table("gaussian"), np.empty(words.size, np.int64), q)
-        return gaussian._block(words, q, scale, out, 0, doubtful, 0)
-
-    return run
-
-
-def _laplace_tail(k: np.ndarray, scale: float) -> np.ndarray:
-    return 2 * np.exp(-k / scale) / (1 + np.exp(-1 / scale))
+        quantiles(words, source, np.empty(words.size, np.int64), q)
+        signs, shift = np.uint64(self.signs), self.shift(scale)
+        return decide_shared(words, q, scale, shift, self.noise.e, self.noise.k, signs, out, 0, doubtful, 0)
 
 
-def _gaussian_tail(k: np.ndarray, sigma: float) -> np.ndarray:
-    return special.erfc((k - 0.5) / (sigma * np.sqrt(2)))
+def on_grid(name: str, draw: Callable[..., np.ndarray], noise: Any, tail: Any, **kind: Any) -> Case:
+    """A sampler that rounds a continuous law with tail ``tail(y)``."""
+    return Case(name, draw, noise, partial(Rounded, noise), lambda k, s: tail((k - 0.5) / s), **kind)
+
+
+def quartic_tail(y: np.ndarray) -> np.ndarray:
+    """√8/π·∫ from y of 1/(1 + z⁴), by the hypergeometric series in 1/y⁴ or in y⁴."""
+    far = np.maximum(y, 1.0)
+    near = np.minimum(y, 1.0)
+    beyond = far**-3 / 3 * special.hyp2f1(1, 0.75, 1.75, -(far**-4.0))
+    within = near * special.hyp2f1(1, 0.25, 1.25, -(near**4.0))
+    return np.where(y > 1, np.sqrt(8) / np.pi * beyond, 1 - np.sqrt(8) / np.pi * within)
 
 
 CASES = [
-    Case("discrete_laplace", discrete_laplace, DiscreteLaplace, _laplace_filter, _laplace_tail),
-    Case("rounded_gaussian", rounded_gaussian, RoundedGaussian, _gaussian_filter, _gaussian_tail),
+    Case(
+        "discrete_laplace",
+        kernels.discrete_laplace,
+        EXPONENTIAL,
+        DiscreteLaplace,
+        lambda k, s: 2 * np.exp(-k / s) / (1 + np.exp(-1 / s)),
+        shift=_shift,
+    ),
+    Case(
+        "geometric",
+        kernels.geometric,
+        EXPONENTIAL,
+        Geometric,
+        lambda k, s: np.exp(-k / s),
+        shift=lambda scale: 0.0,
+        signs=0,
+    ),
+    on_grid("rounded_laplace", kernels.rounded_laplace, EXPONENTIAL, lambda y: np.exp(-y)),
+    on_grid("exponential", kernels.exponential, EXPONENTIAL, lambda y: np.exp(-y), signs=0),
+    on_grid("rounded_gaussian", kernels.rounded_gaussian, NORMAL, lambda y: special.erfc(y / np.sqrt(2))),
+    on_grid("student_t", kernels.student_t, StudentT(3.0), lambda y: 2 * stats.t.sf(y, 3), heavy=True),
+    on_grid("cauchy", kernels.cauchy, StudentT(1.0), lambda y: 2 / np.pi * np.arctan(1 / y), heavy=True),
+    on_grid("gamma4", kernels.gamma4, Quartic(), quartic_tail, heavy=True),
+    on_grid(
+        "arsinh_normal",
+        kernels.arsinh_normal,
+        ArsinhNormal(ARSINH_SIGMA),
+        lambda y: special.erfc(np.arcsinh(ARSINH_SIGMA * y) / (ARSINH_SIGMA * np.sqrt(2))),
+        heavy=True,
+    ),
 ]
+
+each_law = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+each_grid_law = pytest.mark.parametrize("case", [c for c in CASES if c.on_a_grid], ids=lambda case: case.name)

@@ -4,10 +4,14 @@ import mpmath
 import numpy as np
 import pytest
 
-from dpframe.kernels import logarithm, quantile_table
-from dpframe.kernels.gaussian import quantiles
+from dpframe.kernels import logarithm
+from dpframe.kernels.heavy_laws import SHIPPED, Quartic, StudentT
+from dpframe.kernels.inversion import quantiles
 from dpframe.kernels.jit import relative_width
-from dpframe.kernels.quantile_table import BINS, OCTAVES, row, row_bound, table
+from dpframe.kernels.laws import NORMAL
+from dpframe.kernels.quantile_table import BINS, OCTAVES, certify, row, table
+
+each_table = pytest.mark.parametrize("law", SHIPPED, ids=SHIPPED.get)
 
 COEFFICIENTS = (  # fdlibm's Lg1 … Lg7
     6.666666666666735130e-01,
@@ -74,49 +78,67 @@ def test_relative_width():
         assert (1 - 2.0**-52) / v <= width <= 2.0 / v
 
 
-def test_every_row_of_the_shipped_gaussian_table_is_within_its_bound():
-    shipped = table("gaussian").reshape(-1, 6)
+@each_table
+def test_shipped_tables_are_within_their_bounds(law):
+    certify(law, table(law).reshape(-1, 6), every=11)
+
+
+@each_table
+@pytest.mark.slow
+def test_every_row_of_the_shipped_tables_is_within_its_bounds(law):
+    certify(law, table(law).reshape(-1, 6))
+
+
+def test_a_wrong_row_is_found():
+    values = table(NORMAL).reshape(-1, 6).copy()
+    values[700, 0] *= 1e6
+    with pytest.raises(ArithmeticError, match="row 700"):
+        certify(NORMAL, values, every=700)
+
+
+@each_table
+def test_shipped_rows_are_what_the_generator_makes(law):
+    shipped = table(law).reshape(-1, 6)
     assert shipped.shape == (OCTAVES * BINS + 1, 6)
-    for index in range(OCTAVES * BINS):
-        bound, least = row_bound(index, shipped[index])
-        assert bound <= 2.0**-50 + 2.0**-51 * least
     assert not shipped[-1].any()
+    for index in [*np.random.default_rng(4).integers(0, OCTAVES * BINS, 20).tolist(), 0, OCTAVES * BINS - 1]:
+        assert (shipped[index] == row(law, index)).all()
 
 
-def test_shipped_rows_are_what_the_generator_makes():
-    shipped = table("gaussian").reshape(-1, 6)
-    for index in [*np.random.default_rng(4).integers(0, OCTAVES * BINS, 40).tolist(), 0, OCTAVES * BINS - 1]:
-        assert (shipped[index] == row(index)).all()
-
-
-def test_derivative_polynomial_of_the_row_bound():
-    """P₆(z) = 120z⁵ + 326z³ + 127z by the recurrence, and the sixth derivative itself by mpmath."""
-    polynomial = np.array([1])
-    for n in range(1, 6):
-        slope = np.append(polynomial[1:] * np.arange(1, polynomial.size), [0, 0])
-        polynomial = slope[: polynomial.size + 1] + n * np.append(0, polynomial)
-    assert polynomial.tolist() == [0, 127, 0, 326, 0, 120]
-    with mpmath.workdps(60):
-        u = mpmath.mpf("0.03")
-        z = quantile_table.normal_quantile(mpmath.mp, u)
-        w = mpmath.sqrt(mpmath.pi / 2) * mpmath.exp(z * z / 2)
-        numeric = mpmath.diff(lambda x: quantile_table.normal_quantile(mpmath.mp, x), u, 6)
-        assert abs(numeric / (w**6 * evaluate(polynomial.tolist(), z)) - 1) < 1e-6
-
-
-def test_looked_up_quantiles_are_within_the_bound():
-    words = tail_words(1500)
+@each_table
+def test_looked_up_quantiles_are_within_the_bound(law):
+    words = tail_words(300)
     q = np.empty(words.size)
-    quantiles(words << np.uint64(1), table("gaussian"), np.empty(words.size, np.int64), q)
+    quantiles(words << np.uint64(1), table(law), np.empty(words.size, np.int64), q)
     with mpmath.workprec(140):
         for v, found in zip(words.tolist(), q.tolist(), strict=True):
-            exact = quantile_table.normal_quantile(mpmath.mp, mpmath.ldexp(v, -63))
-            assert abs(found - exact) <= mpmath.ldexp(1.2, -50) + mpmath.ldexp(exact, -51)
+            exact = law.quantile(mpmath.mp, mpmath.ldexp(v, -63))
+            assert abs(found - exact) <= (exact + 1) * (law.e - 5 * 2.0**-53) / 2
 
 
+@each_table
+def test_taylor_series_and_their_signs(law):
+    """The series against numerical derivatives; in −u, no derivative is negative."""
+    with mpmath.workprec(400):
+        for u in (mpmath.mpf("0.7"), mpmath.mpf("0.03")):
+            series = law.series(mpmath.mp, u, mpmath.mpf(1), 8)
+            numeric = mpmath.taylor(lambda x: law.quantile(mpmath.mp, x), u, 7)
+            assert all(abs(a - b) <= 1e-12 * abs(b) for a, b in zip(series, numeric, strict=True))
+            assert all((-1) ** n * a >= 0 for n, a in enumerate(series))
+
+
+@each_table
 @pytest.mark.parametrize("exponent", [-1, -4, -50, -1000, -5000])
-def test_normal_quantile_solves_its_equation(exponent):
+def test_quantiles_solve_their_equation(law, exponent):
     with mpmath.workprec(200):
-        for u in (mpmath.ldexp(1, exponent), mpmath.ldexp(1.9, exponent), 1 - mpmath.ldexp(1, exponent)):
-            z = quantile_table.normal_quantile(mpmath.mp, u)
-            assert abs(mpmath.erfc(z / mpmath.sqrt(2)) - u) <= mpmath.ldexp(u, -150)
+        for u in (mpmath.ldexp(1, exponent), mpmath.ldexp(1.9, exponent), 1 - mpmath.ldexp(1, max(exponent, -60))):
+            y = law.quantile(mpmath.mp, u)
+            assert abs(law.tail(mpmath.mp, y) - u) <= mpmath.ldexp(u, -110)
+
+
+@pytest.mark.parametrize("law", [StudentT(2.0), StudentT(3.0), Quartic()], ids=str)
+def test_tails_are_the_integrals_of_their_densities(law):
+    with mpmath.workdps(30):
+        for y in ("0.01", "0.9", "1.5", "40"):
+            whole = mpmath.quad(lambda z: law.density(mpmath.mp, z), [mpmath.mpf(y), 2 * mpmath.mpf(y), mpmath.inf])
+            assert abs(law.tail(mpmath.mp, mpmath.mpf(y)) / whole - 1) < 1e-15

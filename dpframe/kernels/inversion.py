@@ -1,0 +1,290 @@
+r"""The float filter: one word to one integer by inversion, with a proof for every word it decides.
+
+A word gives a sign bit and a 63-bit tail v, standing for all u with v·2⁻⁶³ ≤ u ≤ (v+1)·2⁻⁶³. Every sampler of this
+room that works by inversion has the form ::
+
+    value = ± ⌊s·Q(u) + c ± (x − ⌊x⌋)⌋ + ⌊x⌋,      s > 0,  0 ≤ c ≤ ½,
+
+with Q ≥ 0 the decreasing tail quantile of a continuous law: rounding of x ± s·Q to the nearest integer if c = ½, an
+exactly discrete law for other c and x = 0. (Flooring the magnitude and then taking the sign differs from flooring the
+signed sum only where that is an integer, which has probability zero.) The filter computes t for the bracket's content,
+keeps ⌊t⌋ where t is further from every integer than its error can be, and reports the other words.
+
+The bound
+---------
+Let ε = 2⁻⁵³, and let the computed quantile q satisfy, for *every* u of the word's interval,
+
+    |q − Q(u)| ≤ (Q(u) + 1)·(E₀ + K₀/v)            (E₀ ≥ 4ε, K₀ ≤ 4; proved for each law where it is defined).
+
+With t₀ = RN(s·q), o = ±(x − ⌊x⌋), the steps after q round as follows: the product by ε·t₀; x − ⌊x⌋ by ε/2; c by ε/2;
+o + c, of size at most 3/2, by ε; the last sum by ε·(t₀ + 3/2)(1 + ε). Since v ≥ 2²⁰, replacing Q by q on the right
+side changes it by less than one part in 2¹⁷. Altogether
+
+    |t − (s·Q(u) + c + o)| ≤ (t₀ + s + 2)·(1.0001·E₀ + 1.0001·K₀/v + 2.1ε).
+
+The filter decides only if d > B = (t₀ + s + 2)·(E + K·W), with **E ≥ 2E₀ + 5ε, K ≥ 2.01·K₀**, d the distance from t to
+the nearest integer, and W = 2^-⌊log₂ RN(v)⌋ ≥ (1 − 2ε)/v. What the factor 2 pays for: B is itself rounded (relative
+6ε), and d comes as ½ − \|(t − ⌊t⌋) − ½\|, which rounds by at most 2ε in all, while B/2 ≥ E ≥ 13ε. Words with v < 2²⁰
+(probability 2⁻⁴³) are never decided here, so no tail is cut off. A fused multiply-add leaves out a rounding.
+
+Overflow: ⌊t⌋ is held below 2⁶¹ before it becomes an integer, and a word with t₀ ≥ 2⁵² is never decided, because there
+B > ½. ⌊x⌋ is held to ±2⁶². So no sum leaves 64 bits.
+
+The loops run over 256 cells at a time, which stay in the level-1 cache, one pass for each step: that vectorises.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpframe.kernels.chacha import superblock
+from dpframe.kernels.jit import bits_float, float_bits, inlined, kernel, relative_width, wide_vectors
+from dpframe.kernels.logarithm import LOWEST, neglog
+
+LOGARITHM: NDArray[np.float64] = np.empty(0)
+"""In place of a table: Q(u) = −ln u."""
+LOGARITHM.flags.writeable = False
+SMALLEST = 2.0**-10
+LARGEST = 2.0**50
+
+_FIRST_ROW = np.int64((1023 + 20) << 6)
+_IN_BIN = np.int64((1 << 46) - 1)
+_ONE = np.int64(0x3FF0000000000000)
+_MIDDLE = 1.0 + 2.0**-7
+_FAR = 2.0**61
+_FARTHER = 2.0**62
+
+
+@inlined
+def _logarithms(words: Any, q: Any) -> None:
+    wide_vectors()
+    for j in range(words.size):
+        q[j] = neglog(np.int64(words[j] >> np.uint64(1)))
+
+
+@inlined
+def _look_up(words: Any, table: Any, rows: Any, q: Any) -> None:
+    """Piecewise quintics (:mod:`dpframe.kernels.quantile_table`); two passes, as only the first vectorises."""
+    wide_vectors()
+    for j in range(words.size):
+        bits = float_bits(np.float64(np.int64(words[j] >> np.uint64(1))))
+        rows[j] = max((bits >> 46) - _FIRST_ROW, np.int64(0)) * np.int64(6)
+        q[j] = bits_float((bits & _IN_BIN) | _ONE) - _MIDDLE
+    for j in range(words.size):
+        i = rows[j]
+        r = q[j]
+        high = table[i + 3] + r * (table[i + 4] + r * table[i + 5])
+        q[j] = table[i] + r * (table[i + 1] + r * (table[i + 2] + r * high))
+
+
+@inlined
+def quantiles(words: Any, table: Any, rows: Any, q: Any) -> None:
+    """``q[j]`` ≈ Q(v·2⁻⁶³) for v = words[j] >> 1; ``rows`` is scratch, int64. Both of shape (256,)."""
+    if table.size == 0:
+        _logarithms(words, q)
+    else:
+        _look_up(words, table, rows, q)
+
+
+@inlined
+def _one(w: Any, q: Any, scale: Any, shift: Any, e: Any, k: Any) -> Any:
+    """⌊t⌋ and whether it is in doubt; see the module's docstring."""
+    v = np.int64(w >> np.uint64(1))
+    t = scale * q
+    bound = (t + (scale + 2.0)) * (e + k * relative_width(v))
+    t += shift
+    f = np.floor(t)
+    return np.int64(min(f, _FAR)), (abs((t - f) - 0.5) > 0.5 - bound) | (v < LOWEST)
+
+
+@inlined
+def decide_shared(
+    words: Any,
+    q: Any,
+    scale: Any,
+    shift: Any,
+    e: Any,
+    k: Any,
+    signs: Any,
+    out: Any,
+    first: Any,
+    doubtful: Any,
+    found: Any,
+) -> Any:
+    """Values of some words at one scale; lists ``first`` + index where in doubt, and returns the new count.
+
+    The second loop decides and writes anew: the compiler may have rounded the first one differently, and a
+    value counts only together with its own test.
+    """
+    wide_vectors()
+    doubt = False
+    for j in range(words.size):
+        value, unsure = _one(words[j], q[j], scale, shift, e, k)
+        sign = -np.int64(words[j] & signs)
+        out[j] = (value ^ sign) - sign
+        doubt |= unsure
+    if doubt:
+        for j in range(words.size):
+            value, unsure = _one(words[j], q[j], scale, shift, e, k)
+            sign = -np.int64(words[j] & signs)
+            out[j] = (value ^ sign) - sign
+            if unsure:
+                if found < doubtful.size:
+                    doubtful[found] = first + j
+                found += 1
+    return found
+
+
+@inlined
+def decide_cells(
+    words: Any,
+    q: Any,
+    scales: Any,
+    shifts: Any,
+    parts: Any,
+    bases: Any,
+    e: Any,
+    k: Any,
+    signs: Any,
+    out: Any,
+    first: Any,
+    doubtful: Any,
+    found: Any,
+) -> Any:
+    """As :func:`decide_shared` with a scale, a shift, x − ⌊x⌋ and ⌊x⌋ for each cell."""
+    wide_vectors()
+    doubt = False
+    for j in range(words.size):
+        turn = np.int64(words[j] & signs) << 63
+        shift = shifts[j] + bits_float(float_bits(parts[j]) ^ turn)
+        value, unsure = _one(words[j], q[j], scales[j], shift, e, k)
+        sign = -np.int64(words[j] & signs)
+        out[j] = (value ^ sign) - sign + bases[j]
+        doubt |= unsure
+    if doubt:
+        for j in range(words.size):
+            turn = np.int64(words[j] & signs) << 63
+            shift = shifts[j] + bits_float(float_bits(parts[j]) ^ turn)
+            value, unsure = _one(words[j], q[j], scales[j], shift, e, k)
+            sign = -np.int64(words[j] & signs)
+            out[j] = (value ^ sign) - sign + bases[j]
+            if unsure:
+                if found < doubtful.size:
+                    doubtful[found] = first + j
+                found += 1
+    return found
+
+
+@inlined
+def load_scales(given: Any, steps: Any, scales: Any) -> None:
+    """Scales in grid steps, held to the samplers' range; NaN counts as the largest."""
+    wide_vectors()
+    for j in range(given.size):
+        s = given[j] * steps
+        s = s if s <= LARGEST else LARGEST
+        scales[j] = s if s >= SMALLEST else SMALLEST
+
+
+@inlined
+def load_values(given: Any, steps: Any, parts: Any, bases: Any) -> None:
+    """x in grid steps as ⌊x⌋ and x − ⌊x⌋; NaN counts as 0, and x is held to ±2⁶²."""
+    wide_vectors()
+    for j in range(given.size):
+        x = given[j] * steps
+        x = x if x == x else 0.0
+        x = min(max(x, -_FARTHER), _FARTHER)
+        f = np.floor(x)
+        parts[j] = x - f
+        bases[j] = np.int64(f)
+
+
+@kernel
+def fill_shared(
+    key: Any,
+    stream: Any,
+    start: Any,
+    out: Any,
+    doubtful: Any,
+    table: Any,
+    e: Any,
+    k: Any,
+    signs: Any,
+    scale: Any,
+    shift: Any,
+) -> Any:
+    """Fill ``out`` at one scale; see :func:`dpframe.kernels.sampler.sample` for the first five arguments.
+
+    ``table`` is a quantile table or :data:`LOGARITHM`, ``e`` and ``k`` are the law's E and K, ``signs`` is 1
+    for a law of both signs and 0 for one of non-negative values.
+    """
+    buffer = np.empty(256, np.uint64)
+    lanes = buffer.view(np.uint32)
+    rows = np.empty(256, np.int64)
+    q = np.empty(256, np.float64)
+    found = 0
+    done = 0
+    while done < out.size:
+        position = start + done
+        superblock(key, stream, np.uint64(position >> 8), lanes)
+        offset = position & 255
+        count = min(256 - offset, out.size - done)
+        words = buffer[offset : offset + count]
+        quantiles(words, table, rows, q)
+        part = out[done : done + count]
+        found = decide_shared(words, q, scale, shift, e, k, signs, part, done, doubtful, found)
+        done += count
+    return found
+
+
+@kernel
+def fill_cells(
+    key: Any,
+    stream: Any,
+    start: Any,
+    out: Any,
+    doubtful: Any,
+    table: Any,
+    e: Any,
+    k: Any,
+    signs: Any,
+    steps: Any,
+    given_scales: Any,
+    given_shifts: Any,
+    given_values: Any,
+) -> Any:
+    """Fill ``out`` with a scale and a value for each cell.
+
+    ``given_scales`` and ``given_shifts`` have shape (n,) or (1,), ``given_values`` (n,) or (0,). Scales and
+    values are multiplied by ``steps``, a power of two.
+    """
+    buffer = np.empty(256, np.uint64)
+    lanes = buffer.view(np.uint32)
+    rows = np.empty(256, np.int64)
+    q = np.empty(256, np.float64)
+    scales = np.empty(256, np.float64)
+    shifts = np.full(256, given_shifts[0])
+    parts = np.zeros(256, np.float64)
+    bases = np.zeros(256, np.int64)
+    load_scales(np.full(256, given_scales[0]), steps, scales)
+    found = 0
+    done = 0
+    while done < out.size:
+        position = start + done
+        superblock(key, stream, np.uint64(position >> 8), lanes)
+        offset = position & 255
+        count = min(256 - offset, out.size - done)
+        words = buffer[offset : offset + count]
+        quantiles(words, table, rows, q)
+        if given_scales.size > 1:
+            load_scales(given_scales[done : done + count], steps, scales)
+        if given_shifts.size > 1:
+            shifts[:count] = given_shifts[done : done + count]
+        if given_values.size > 0:
+            load_values(given_values[done : done + count], steps, parts, bases)
+        part = out[done : done + count]
+        found = decide_cells(words, q, scales, shifts, parts, bases, e, k, signs, part, done, doubtful, found)
+        done += count
+    return found
