@@ -217,7 +217,7 @@ def test_a_product_needs_distinct_columns() -> None:
 GOOD = {"text": ["a", None], "int": [1, None], "bool": [True, None], "day": [DAY, None]}
 
 
-@pytest.mark.parametrize(("name", "kind"), itertools.product([column.name for column in SCHEMA], GOOD))
+@pytest.mark.parametrize(("name", "kind"), list(itertools.product([column.name for column in SCHEMA], GOOD)))
 def test_keys_fit_a_column_of_their_own_type_only(name: str, kind: str) -> None:
     keys = dp.keys({name: GOOD[kind]})
     if name == kind:
