@@ -285,4 +285,6 @@ def at_least_one(value: object, what: str) -> int:
     """A positive whole number, or a :class:`PlanError` that names the argument."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
         raise PlanError(f"{what} must be a whole number of at least 1, not {value!r}.")
+    if value.__index__() >= 2**63:
+        raise PlanError(f"{what} must fit 64 bits: with so many, no release would be private and useful.")
     return int(value.__index__())

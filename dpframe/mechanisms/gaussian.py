@@ -13,9 +13,9 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-from mpmath import mp
 
 from dpframe.kernels.gaussian import rounded_gaussian
+from dpframe.kernels.refine import context
 from dpframe.mechanisms.scale import safe_scale
 
 
@@ -51,8 +51,9 @@ class Gaussian:
         """The least ``w`` with P(|noise| ≤ w) ≥ 1 − alpha: P(|noise| > w) = erfc((w + ½)/(σ√2))."""
         if alpha >= 1:
             return 0
-        quantile = float(mp.sqrt(2) * mp.erfinv(1 - mp.mpf(alpha)))
-        return max(0, math.ceil(self.scale * quantile - 0.5))
+        mp = context()
+        mp.prec = 128 + math.ceil(-math.log2(alpha))  # enough to tell 1 - alpha from 1
+        return max(0, int(mp.ceil(self.scale * mp.sqrt(2) * mp.erfinv(1 - mp.mpf(alpha)) - 0.5)))
 
     def add(self, exact: npt.NDArray[np.int64], key: bytes, stream: int) -> npt.NDArray[np.int64]:
         """Noisy values: cell ``i`` takes word ``i`` of the stream, so a retry draws the same noise.
