@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -286,7 +287,9 @@ def _as_arrow(frame: Any) -> pa.Table:
         return frame
     home = type(frame).__module__
     if home.startswith("pyspark.pandas"):
-        return pa.Table.from_pandas(frame.drop_duplicates().to_pandas(), preserve_index=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the pandas-like index is not kept: keys have none
+            frame, home = frame.to_spark(), "pyspark.sql"
     if home.startswith("pyspark.sql"):
         return frame.distinct().toArrow()
     if home.startswith("pandas") and hasattr(frame, "columns"):
