@@ -14,6 +14,10 @@ from dpframe.sql.terms import ISO_DATE, MAX_INTEGER, MIN_INTEGER, Term, article,
 Edge = int | float | datetime.date
 
 
+FEW = 16
+"""Up to so many intervals a tree of comparisons is the quicker form on Spark."""
+
+
 def cut_labels(
     edges: Iterable[object],
     labels: Sequence[str] | None = None,
@@ -89,19 +93,30 @@ def cut_expression(
     points = _edges(edges)
     names = _labels(points, labels, right, include_both)
     _check(column, points)
-    inside = ("<", "<=") if right else ("<=", "<")  # below the first edge of an interval; up to its last one
-    term = column_term(column)
-    texts: list[str] = []
-    for dialect in ("spark", "duckdb"):
-        limits = [_text(_point(column, edge), dialect) for edge in points]
-        low = ">=" if include_both or not right else ">"
-        high = "<=" if include_both or right else "<"
-        # NaN is above every number on both engines, so it falls outside as null does.
-        guard = f"{term.spark} {low} {limits[0]} AND {term.spark} {high} {limits[-1]}"
-        tree = _tree(term.spark, inside[1], limits[1:-1], [_text(literal_term(name), dialect) for name in names])
-        texts.append(f"(CASE WHEN {guard} THEN {tree} END)")
-    shown = f"cut({column.name}, {points[0]} to {points[-1]}, {len(names)} intervals)"
-    return Expression(shown, Type.STRING, True, frozenset([column.ref]), texts[0], texts[1])
+    value = column_term(column)
+    low, high = _point(column, points[0]), _point(column, points[-1])
+    inner = [_point(column, point) for point in points[1:-1]]
+    texts = [literal_term(name) for name in names]
+    lower = ">=" if include_both or not right else ">"
+    upper = "<=" if include_both or right else "<"
+    # NaN is above every number on both engines, so it falls outside, as null does.
+    spark_guard = f"{value.spark} {lower} {low.spark} AND {value.spark} {upper} {high.spark}"
+    duckdb_guard = f"{value.duckdb} {lower} {low.duckdb} AND {value.duckdb} {upper} {high.duckdb}"
+    up_to = "<=" if right else "<"
+    duckdb = _tree(value.duckdb, up_to, [edge.duckdb for edge in inner], [text.duckdb for text in texts])
+    if len(names) <= FEW:
+        spark = _tree(value.spark, up_to, [edge.spark for edge in inner], [text.spark for text in texts])
+    else:
+        above = ">" if right else ">="
+        spark = _search(value.spark, above, [edge.spark for edge in inner], [text.spark for text in texts])
+    return Expression(
+        f"cut({column.name}, {points[0]} to {points[-1]}, {len(names)} intervals)",
+        Type.STRING,
+        True,
+        frozenset([column.ref]),
+        f"(CASE WHEN {spark_guard} THEN {spark} END)",
+        f"(CASE WHEN {duckdb_guard} THEN {duckdb} END)",
+    )
 
 
 def _tree(value: str, up_to: str, limits: Sequence[str], labels: Sequence[str]) -> str:
@@ -114,13 +129,21 @@ def _tree(value: str, up_to: str, limits: Sequence[str], labels: Sequence[str]) 
     return f"(CASE WHEN {value} {up_to} {limits[middle - 1]} THEN {lower} ELSE {upper} END)"
 
 
-def _text(term: Term, dialect: str) -> str:
-    return term.spark if dialect == "spark" else term.duckdb
+def _search(value: str, above: str, limits: Sequence[str], labels: Sequence[str]) -> str:
+    """Bisection as a loop, for Spark, whose compiler chokes on a tree of a thousand branches.
+
+    ``k`` counts the limits that the value is above, in steps that halve; ``get`` past the end is null, which
+    is not above.
+    """
+    steps = [str(1 << bit) for bit in reversed(range(len(limits).bit_length()))]
+    test = f"{value} {above} get(array({', '.join(limits)}), k + s - 1)"
+    count = f"aggregate(array({', '.join(steps)}), 0, (k, s) -> CASE WHEN {test} THEN k + s ELSE k END)"
+    return f"get(array({', '.join(labels)}), {count})"
 
 
 def _edges(edges: Iterable[object]) -> list[Edge]:
-    if isinstance(edges, str):
-        raise ColumnTypeError(f"cut needs a list of edges, not the text {edges!r}. Write [0, 10, 20].")
+    if isinstance(edges, str) or not isinstance(edges, Iterable):
+        raise ColumnTypeError(f"cut needs a list of edges, not {edges!r}. Write [0, 10, 20].")
     points = [_edge(edge) for edge in edges]
     if len(points) < 2:
         raise BoundsError(f"cut needs at least two edges, not {len(points)}. Write [0, 10, 20].")
@@ -177,7 +200,10 @@ def _point(column: Column, edge: Edge) -> Term:
     if isinstance(edge, datetime.date):
         return literal_term(edge)
     if column.type is Type.FLOAT:
-        value = float(edge)
+        try:
+            value = float(edge)
+        except OverflowError as error:
+            raise BoundsError("An edge is too large for a double, whose largest is about 1.8e308.") from error
         if value != edge:
             raise BoundsError(f"The edge {edge} is no double. Write {value!r}.")
         return literal_term(value)

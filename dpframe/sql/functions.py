@@ -249,10 +249,18 @@ def join_text(args: Sequence[Term], where: str = "concat") -> Term:
         f"{where}(...)",
         STRING,
         f"concat({', '.join(each.spark for each in texts)})",
-        f"({' || '.join(each.duckdb for each in texts)})",
+        _joined([each.duckdb for each in texts]),
         texts,
         nullable=False,
     )
+
+
+def _joined(texts: Sequence[str]) -> str:
+    # DuckDB's concat passes over nulls, and its parser gives up on a long chain of ||: a balanced tree of them.
+    if len(texts) == 1:
+        return texts[0]
+    middle = len(texts) // 2
+    return f"({_joined(texts[:middle])} || {_joined(texts[middle:])})"
 
 
 def _concat(name: str, args: Sequence[Term]) -> Term:

@@ -356,7 +356,7 @@ def _cast(node: Any, schema: Schema, read: Read) -> Term:
     target = node.args["to"]
     name = target.this.name if hasattr(target.this, "name") else str(target.this)
     if target.expressions or node.args.get("format") is not None:
-        name = target.sql(dialect="spark")
+        name = f"{name}(...)"
     return cast(read(node.this), name)
 
 

@@ -16,7 +16,7 @@ ARITHMETIC = [
     *(f"x {op} {n}" for op in ("+", "-", "*", "/", "%") for n in ("0", "0.0", "-0.5", "1e308", "3")),
     *("i div j", "mod(i, j)", "- i", "- x", "-(-9223372036854775808)", "- - i", "-9223372036854775808 div -1"),
     *("(i + j) - j", "i * j + 1", "(x + y) / (x - y)", "1 / 0", "1 % 0", "1 div 0", "9223372036854775807 + 1"),
-    *("i + null", "null / x", "1.0 / 3", "0.1 + 0.2", "2e308 - 1" if False else "1.7e308 * 10", "i - 0.5"),
+    *("i + null", "null / x", "1.0 / 3", "0.1 + 0.2", "1.7e308 * 10", "i - 0.5"),
     *("try_add(i, j)", "try_subtract(i, j)", "try_multiply(i, j)", "try_divide(i, j)", "try_mod(i, j)"),
     *("abs(i)", "abs(x)", "floor(i)", "floor(x)", "ceil(x)", "ceiling(x)", "ceil(i)", "round(x)", "round(i)"),
     *("sqrt(x)", "sqrt(i)", "sign(i)", "sign(x)", "signum(x)", "sqrt(0.1)", "floor(-0.5)", "ceil(-0.5)", "abs(-0.0)"),
@@ -66,7 +66,7 @@ COMPARISON = [
     ),
     *("x + y is null", "i + j is null", "null is null", "p is true", "p is false", "p is not true", "p is not false"),
     *("isnull(x)", "isnotnull(x)", "isnan(x)", "not isnan(x / y)", "isnan(i)", "(i > j) is true", "null is true"),
-    *('`odd ``name``, c1."x"` > 0', "p is unknown"),
+    *('`odd ``name``, c1."x"` > 0',),
 ]
 LOGIC = [
     *("p and q", "p or q", "not p", "! p", "p and null", "p or null", "not null", "p and q or not p and not q"),
