@@ -43,7 +43,9 @@ def protect(
     keys: Mapping[str, Iterable[object]] | None = None,
 ) -> PrivateFrame:
     """Begin a private chain on a frame; see :meth:`dpframe.accessor.Accessor.protect`."""
-    schema = backend_of(frame).schema(frame)
+    backend = backend_of(frame)
+    backend.check(frame)
+    schema = backend.schema(frame)
     names = [column.name for column in schema]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

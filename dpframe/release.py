@@ -75,11 +75,12 @@ def _read(backend: Backend, frame: Any, asked: Request) -> npt.NDArray[np.int64]
         operator.debug("the engine failed", exc_info=True)
         condition = getattr(error, "getCondition", lambda: None)()
         kind = type(error).__name__ + (f" [{condition}]" if condition else "")
+        workers = " On Spark, check that every worker has dpframe." if "pyspark" in type(error).__module__ else ""
     # Raised out here, so that the withheld error is not this one's context either.
     raise DataPlaneError(
         f"The engine failed with {kind} while reading private data. The charge stands, and details are withheld "
         "because they may quote the data; whoever operates the engine can read them by adding a handler to the "
-        "logger 'dpframe.operator' at level DEBUG."
+        f"logger 'dpframe.operator' at level DEBUG.{workers}"
     )
 
 
@@ -180,10 +181,15 @@ def _confidence(ci: object) -> float:
 
 
 def _distinct(question: Question, *, intervals: bool) -> None:
-    """No two columns of the answer may share a name, the ends of intervals included."""
+    """No two columns of the answer may share a name, the ends of intervals included, and names must be text."""
     names = [*question.by, *(name for name, _, _ in question.answers)]
     if intervals:
         names += [f"{name}{end}" for name, _, _ in question.answers for end in ("_low", "_high")]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise PlanError(f"Two columns of the answer would be called {twice!r}: name one otherwise in .agg().")
+    for name in [*names, *(column.name for column in question.plan.schema)]:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise PlanError(f"The name {name!r} holds half a surrogate pair, which is not a character.") from None

@@ -89,8 +89,9 @@ def backend_of(frame: Any) -> Backend:
     FrameError
         For anything but a pandas, PySpark or pandas-on-Spark frame.
     """
-    library = type(frame).__module__.partition(".")[0]
-    if library not in KNOWN or not hasattr(frame, "columns"):
+    libraries = [base.__module__.partition(".")[0] for base in type(frame).__mro__]
+    library = next((library for library in libraries if library in KNOWN), None)
+    if library is None or not hasattr(frame, "columns"):
         raise FrameError(f"dpframe serves pandas, PySpark and pandas-on-Spark frames, not {type(frame).__qualname__}.")
     return cast(Backend, import_module(KNOWN[library]))
 

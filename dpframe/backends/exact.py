@@ -39,7 +39,7 @@ def bound(table: pa.Table, cell: Ints, request: Request) -> tuple[pa.Table, Ints
         codes, units, unit_hash = _units(table[request.id].combine_chunks(), request.salt)
         start, order = by_unit(codes, units)
         row_hash = _chain(unit_hash, _ints_hash(cell, request.salt, b"cell"), request.salt)
-        for ref in read(request.statistics):
+        for ref in _apart(request):
             row_hash = _chain(row_hash, _hash(table[ref].combine_chunks(), request.salt, ref), request.salt)
         if isinstance(limit, RowBound):
             keep = keep_rows(start, order, row_hash, limit.rows)
@@ -50,6 +50,12 @@ def bound(table: pa.Table, cell: Ints, request: Request) -> tuple[pa.Table, Ints
         if not keep.all():
             table, cell = table.filter(pa.array(keep)), cell[keep]
     return table, cell
+
+
+def _apart(request: Request) -> list[str]:
+    """The columns by which rows of one unit and cell can differ for the request: equal ones are twins."""
+    refs = {column.ref for limit in request.bounds if isinstance(limit, GroupBound) for column in limit.by or ()}
+    return sorted(refs.union(read(request.statistics)), key=lambda ref: int(ref[1:]))
 
 
 def statistics(table: pa.Table, cell: Ints, request: Request, cells: int) -> Ints:
@@ -115,7 +121,7 @@ def _groups(table: pa.Table, cell: Ints, limit: GroupBound, salt: bytes) -> tupl
 
 
 def _hash(column: pa.Array, salt: bytes, role: str) -> Words:
-    """A keyed 64-bit hash of each value; null has one of its own."""
+    """A keyed 64-bit hash of each value; null has one of its own, and NaN shares it."""
     key = _subkey(salt, role.encode())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         text = column.cast(pa.large_string()).fill_null("")
@@ -130,8 +136,8 @@ def _hash(column: pa.Array, salt: bytes, role: str) -> Words:
         width = pa.int32() if pa.types.is_date32(column.type) else column.type
         ints = column.cast(width).cast(pa.int64()) if width != pa.int64() else column
         hashes = hash_int64(ints.fill_null(0).to_numpy(), key)
-    if column.null_count:
-        hashes[~column.is_valid().to_numpy(zero_copy_only=False)] = int.from_bytes(_subkey(salt, b"null")[:8])
+    # Engines write NaN in bits of their own.
+    hashes[~_present(column)] = int.from_bytes(_subkey(salt, b"null")[:8])
     return hashes
 
 

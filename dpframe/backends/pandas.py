@@ -107,13 +107,20 @@ def _sql(steps: tuple[Step, ...]) -> str:
 def _canonical(series: pd.Series, type_: Type) -> pa.Array:
     """A column in the physical form of its type. NaN is null; what does not fit the type is null."""
     if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(series.dtype.categories.dtype)
+        codes = series.cat.codes.to_numpy()
+        return _canonical(pd.Series(series.cat.categories), type_).take(pa.array(codes, mask=codes < 0))
+    if isinstance(series.dtype, pd.SparseDtype):
+        series = series.sparse.to_dense()
     if type_ is Type.STRING:
         return _text(series)
     if type_ is Type.INTEGER and str(series.dtype).lower().startswith("uint64"):
         series = series.clip(upper=2**63 - 1)
     if type_ is Type.OTHER:
-        return pa.array(series.notna(), pa.bool_())
+        present = series.notna().to_numpy()
+        return pa.array(present, mask=~present)
+    if series.dtype == np.longdouble:
+        with np.errstate(over="ignore"):
+            series = series.astype(np.float64)
     values = pa.array(series, from_pandas=True)
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
@@ -124,8 +131,11 @@ def _canonical(series: pd.Series, type_: Type) -> pa.Array:
 
 
 def _text(series: pd.Series) -> pa.Array:
-    """Text; in an object column, what is not text that UTF-8 can write is null."""
+    """Text; in an object column, what is not text that UTF-8 can write is null, whatever stands beside it."""
     try:
+        # Arrow reads bytes as text where a column holds nothing else: then one row would decide for all.
+        if series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) not in ("string", "empty"):
+            raise TypeError
         text = pa.array(series, pa.string(), from_pandas=True)
     except (pa.ArrowException, ValueError, TypeError):
         text = pa.array([_word(value) for value in series], pa.string())

@@ -57,8 +57,8 @@ def schema(frame: Any) -> Schema:
     fields = _spark(frame).schema.fields
     return Schema(
         tuple(
-            Column(field.name, f"c{at}", _type(field.dataType), nullable=field.nullable)
-            for at, field in enumerate(fields)
+            Column(field.name, f"c{at}", kind, nullable=field.nullable or kind is Type.FLOAT)  # NaN counts as missing
+            for at, (field, kind) in enumerate((field, _type(field.dataType)) for field in fields)
         ),
         len(fields),
     )
@@ -97,6 +97,9 @@ def aggregate(frame: Any, request: Request) -> npt.NDArray[np.int64]:
     from pyspark.sql import functions as F
 
     rows = columns(_spark(frame), request)
+    if request.id is not None:
+        # Before the shuffle, in which all rows without an id would meet in one task.
+        rows = rows.where(F.col(request.id).isNotNull())
     if request.bounds:
         rows = rows.repartition(F.col(request.id))
     names = [f"s{at}" for at in range(len(request.statistics))]
