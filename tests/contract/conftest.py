@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
+from engines import Engine
 
-import dpframe as dp
 import dpframe.release
-
-
-@dataclass(frozen=True)
-class Engine:
-    """One kind of frame: how to make it from pandas, and how to read it back."""
-
-    name: str
-    frame: Callable[..., Any]  # of a pandas frame and, where its values do not tell, a Spark schema
-    rows: Callable[[Any], pd.DataFrame]
-
 
 ENGINES = {"local": ["pandas", "classic"], "connect": ["connect"]}
 
@@ -60,8 +46,3 @@ def fixed_key(monkeypatch: pytest.MonkeyPatch) -> bytes:
     key = bytes(range(32))
     monkeypatch.setattr(dpframe.release, "fresh_key", lambda size: key[:size])
     return key
-
-
-def exactly(query: Any, **options: Any) -> Any:
-    """The exact answer of a query, by an unlimited budget."""
-    return query.release(budget=dp.Budget.unlimited(), **options)

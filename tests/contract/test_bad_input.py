@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Engine
+from engines import Engine
 
 import dpframe as dp
 from dpframe import errors

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import Engine, exactly
+from engines import Engine, exactly
 
 import dpframe as dp
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Engine, exactly
+from engines import Engine, exactly
 
 import dpframe as dp
 

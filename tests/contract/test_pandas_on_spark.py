@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from conftest import Engine, exactly
+from engines import Engine, exactly
 
 import dpframe as dp
 

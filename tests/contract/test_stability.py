@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from conftest import Engine
+from engines import Engine
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
