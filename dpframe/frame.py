@@ -46,6 +46,8 @@ def protect(
     backend = backend_of(frame)
     backend.check(frame)
     schema = backend.schema(frame)
+    # What the caller does to the frame's columns from here on must not move what is protected; shares the data.
+    frame = frame.copy(deep=False) if hasattr(type(frame), "copy") else frame
     names = [column.name for column in schema]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -58,6 +60,7 @@ def protect(
                 f"{id!r} is a {schema[id].type.value} column and cannot be an id: two equal ids must be the same "
                 "value. Turn it into text or an integer before .dp."
             )
+    _mappings(bounds=bounds or {}, keys=keys or {})
     for name, pair in (bounds or {}).items():
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise PlanError(f"bounds= takes a pair for each column, as in {{{name!r}: (0, 100)}}, not {pair!r}.")
@@ -149,7 +152,7 @@ class PrivateFrame:
         UnknownColumnError
             For a column that the frame does not have.
         """
-        return self._with(schema=self.plan.schema.keep(dict.fromkeys(columns)))
+        return self._with(schema=self.plan.schema.keep(dict.fromkeys(_names("select", columns))))
 
     def rename(self, columns: Mapping[str, str]) -> PrivateFrame:
         """Rename columns; what is known of them stays.
@@ -162,6 +165,7 @@ class PrivateFrame:
             When two columns would share a name.
         """
         schema = self.plan.schema
+        _mappings(columns=columns)
         for old in columns:
             schema[old]
         renamed = tuple(replace(column, name=columns.get(column.name, column.name)) for column in schema)
@@ -215,7 +219,7 @@ class PrivateFrame:
         else:
             if groups is None or rows_per_group is None:
                 raise PlanError("Give both groups= and rows_per_group=: either alone does not limit an id's rows.")
-            names = None if by is None else (by,) if isinstance(by, str) else tuple(by)
+            names = None if by is None else _names("bound", (by,) if isinstance(by, str) else by)
             columns = None if names is None else tuple(self.plan.schema[name] for name in names)
             for column in columns or ():
                 if column.type in (Type.TIMESTAMP, Type.OTHER, Type.FLOAT):
@@ -256,7 +260,7 @@ class PrivateFrame:
         """
         if not columns:
             raise PlanError("Name at least one column to group by, or aggregate the frame directly.")
-        if len(set(columns)) != len(columns):
+        if len(set(_names("groupby", columns))) != len(columns):
             raise PlanError("A column is grouped by twice: name each once.")
         return GroupedFrame(self, columns, _keys(self.plan.schema, columns, keys))
 
@@ -284,6 +288,21 @@ class PrivateFrame:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def _names(call: str, names: Any) -> tuple[str, ...]:
+    """Column names; a :class:`PlanError` for anything else, such as a list where names stand one by one."""
+    for name in names if isinstance(names, Iterable) else [names]:
+        if not isinstance(name, str):
+            raise PlanError(f".{call}() takes column names as text, one by one, not {name!r}.")
+    return tuple(names)
+
+
+def _mappings(**given: object) -> None:
+    """A :class:`PlanError` for an argument that does not map column names."""
+    for name, value in given.items():
+        if not isinstance(value, Mapping):
+            raise PlanError(f"{name}= takes a mapping from column names, such as {{'a': ...}}, not {value!r}.")
 
 
 def _define(plan: Plan, name: str, value: str | Cut) -> Plan:

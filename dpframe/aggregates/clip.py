@@ -33,6 +33,8 @@ def clipped(schema: Schema, name: str, low: object, high: object, *, centered: b
     if low is None and high is None and column.bounds is not None:
         low, high = column.bounds
     bottom, top = bounds(name, low, high)
+    if column.type is Type.FLOAT and not float(bottom) < float(top):
+        raise BoundsError(f"The bounds of {name!r} are ({low}, {high}), which are one and the same double: widen them.")
     if column.type is Type.INTEGER:
         return column, _integers(column, bottom, top, centered=centered)
     return column, _floats(column, float(bottom), float(top), centered=centered)
@@ -52,10 +54,13 @@ def bounds(name: str, low: object, high: object) -> tuple[Number, Number]:
 def _number(name: str, value: object, call: str) -> Number:
     if isinstance(value, bool) or not isinstance(value, numbers.Real | Decimal):
         raise BoundsError(f"The bound {value!r} of {name!r} is not a number: {call}.")
-    number = int(value) if isinstance(value, numbers.Integral) else float(value)
+    try:
+        number = int(value) if isinstance(value, numbers.Integral) else float(value)
+    except (ValueError, OverflowError):  # a signalling NaN, a fraction beyond every double
+        number = math.nan
     # Beyond these sizes the grid itself would leave the range of doubles.
     if not (number == 0 or 1e-250 < abs(number) < 1e250):
-        raise BoundsError(f"The bound {value!r} of {name!r} is not a finite number of ordinary size: {call}.")
+        raise BoundsError(f"A bound of {name!r} is not a finite number of ordinary size: {call}.")
     return number
 
 
@@ -64,6 +69,8 @@ def _integers(column: Column, low: Number, high: Number, *, centered: bool) -> S
     bottom, top = math.ceil(low), math.floor(high)
     if bottom >= top:
         raise BoundsError(f"No two integers of {column.name!r} lie between {low} and {high}: widen the bounds.")
+    if bottom < -(2**63) or top >= 2**63:
+        raise BoundsError(f"The bounds ({low}, {high}) of {column.name!r} leave the range of 64-bit integers.")
     statistic = Sum(column.ref, bottom, top, (bottom + top) // 2 if centered else 0, 1.0, integer=True)
     if statistic.reach > LARGEST_STEP:
         raise BoundsError(

@@ -131,7 +131,8 @@ def _hash(column: pa.Array, salt: bytes, role: str) -> Words:
         hashes = hash_utf8(offsets, data, key)
     elif pa.types.is_floating(column.type):
         # One value for -0.0 and 0.0, as for every other pair of equal values.
-        hashes = hash_int64((column.fill_null(0.0).to_numpy() + 0.0).view(np.int64), key)
+        with np.errstate(invalid="ignore"):
+            hashes = hash_int64((column.fill_null(0.0).to_numpy() + 0.0).view(np.int64), key)
     else:
         width = pa.int32() if pa.types.is_date32(column.type) else column.type
         ints = column.cast(width).cast(pa.int64()) if width != pa.int64() else column

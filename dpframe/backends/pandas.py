@@ -110,7 +110,8 @@ def _canonical(series: pd.Series, type_: Type) -> pa.Array:
         codes = series.cat.codes.to_numpy()
         return _canonical(pd.Series(series.cat.categories), type_).take(pa.array(codes, mask=codes < 0))
     if isinstance(series.dtype, pd.SparseDtype):
-        series = series.sparse.to_dense()
+        # Asked for no type, pandas takes unsigned integers through doubles.
+        series = pd.Series(np.asarray(series.array, dtype=series.dtype.subtype))
     if type_ is Type.STRING:
         return _text(series)
     if type_ is Type.INTEGER and str(series.dtype).lower().startswith("uint64"):
