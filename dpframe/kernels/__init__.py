@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dpframe.kernels.chacha import fresh_key, words
     from dpframe.kernels.gaussian import rounded_gaussian
+    from dpframe.kernels.gaussian_integers import discrete_gaussian
     from dpframe.kernels.heavy import arsinh_normal, cauchy, gamma4, student_t
     from dpframe.kernels.laplace import discrete_laplace, exponential, geometric, rounded_laplace
     from dpframe.kernels.siphash import hash_int64, hash_utf8
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "arsinh_normal",
     "cauchy",
+    "discrete_gaussian",
     "discrete_laplace",
     "exponential",
     "fresh_key",
@@ -40,6 +42,7 @@ __all__ = [
 _HOME = {
     "arsinh_normal": "heavy",
     "cauchy": "heavy",
+    "discrete_gaussian": "gaussian_integers",
     "discrete_laplace": "laplace",
     "exponential": "laplace",
     "fresh_key": "chacha",

@@ -20,7 +20,7 @@ from dpframe.kernels.arguments import check_out, check_scale
 from dpframe.kernels.inversion import LOGARITHM, fill_shared
 from dpframe.kernels.laws import EXPONENTIAL, DiscreteLaplace, Geometric
 from dpframe.kernels.refine import context
-from dpframe.kernels.sampler import Place, Shared, rounded, sample
+from dpframe.kernels.sampler import Place, Shared, exact_cell, rounded, sample
 
 
 @lru_cache(maxsize=4096)
@@ -81,8 +81,9 @@ def discrete_laplace(
     """
     scale = check_scale("scale", scale)
     place = Place.of(key, stream, start, n)
-    common = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(1))
-    return sample(fill_shared, Shared(DiscreteLaplace(scale)), place, check_out(out, n), *common, scale, _shift(scale))
+    cells = Shared(DiscreteLaplace(scale))
+    parameters = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(1), scale, _shift(scale))
+    return sample(fill_shared, lambda i: exact_cell(cells, place, i), place, check_out(out, n), *parameters)
 
 
 def geometric(
@@ -122,9 +123,9 @@ def geometric(
     """
     scale = check_scale("scale", scale)
     place = Place.of(key, stream, start, n)
-    common = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(0))
     cells = Shared(Geometric(scale))
-    return sample(fill_shared, cells, place, check_out(out, n), *common, scale, 0.0, signs=0)
+    parameters = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(0), scale, 0.0)
+    return sample(fill_shared, lambda i: exact_cell(cells, place, i, signs=0), place, check_out(out, n), *parameters)
 
 
 def rounded_laplace(

@@ -96,7 +96,7 @@ class PerCell:
 
 
 def sample(
-    fill: Callable[..., int], cells: Cells, place: Place, out: NDArray[np.int64], *parameters: Any, signs: int = 1
+    fill: Callable[..., int], exact: Callable[[int], int], place: Place, out: NDArray[np.int64], *parameters: Any
 ) -> NDArray[np.int64]:
     """Run ``fill`` over ``out`` and replace every doubtful cell by its exact value.
 
@@ -105,14 +105,12 @@ def sample(
     fill
         ``fill(key_words, stream, start, out, doubtful, *parameters)`` writes values, lists the indices of doubtful
         cells in ``doubtful`` as far as they fit, and returns how many there are.
-    cells
-        The laws for the doubtful ones.
+    exact
+        ``exact(i)`` is the exact value of cell i.
     place
         The words to read.
     out
         Shape (n,).
-    signs
-        1 if the lowest bit of a word is a sign, 0 if values are not negative.
 
     Examples
     --------
@@ -127,7 +125,7 @@ def sample(
         doubtful = np.empty(found, np.int64)
         found = fill(*head, doubtful, *parameters)
     for i in doubtful[:found].tolist():
-        out[i] = exact_cell(cells, place, i, signs=signs)
+        out[i] = exact(i)
     return out
 
 
@@ -184,13 +182,16 @@ def rounded(
     source = LOGARITHM if isinstance(noise, Exponential) else table(cast(Tabled, noise))
     common = (source, noise.e, noise.k, np.uint64(signs))
     if values is None and np.ndim(scale) == 0:
+        parameters: tuple[Any, ...]
         size = check_scale(name, scale, steps)
         cells: Cells = Shared(Rounded(noise, size))
-        return sample(fill_shared, cells, place, out, *common, size, 0.5, signs=signs)
+        parameters = (*common, size, 0.5)
+        return sample(fill_shared, lambda i: exact_cell(cells, place, i, signs=signs), place, out, *parameters)
     scales = check_scales(name, scale, n, steps)
     around = check_values(values, n)
     cells = PerCell(noise, steps, scales, around)
-    return sample(fill_cells, cells, place, out, *common, steps, scales, _HALF, around, signs=signs)
+    parameters = (*common, steps, scales, _HALF, around)
+    return sample(fill_cells, lambda i: exact_cell(cells, place, i, signs=signs), place, out, *parameters)
 
 
 _HALF = np.array([0.5])

@@ -12,6 +12,7 @@ import pytest
 from scipy import special, stats
 
 from dpframe import kernels
+from dpframe.kernels.gaussian_integers import LARGEST_ALIAS, DiscreteGaussian, inversion_parameters
 from dpframe.kernels.heavy_laws import ARSINH_SIGMA, ArsinhNormal, Quartic, StudentT
 from dpframe.kernels.inversion import LOGARITHM, decide_shared, quantiles
 from dpframe.kernels.laplace import _shift
@@ -39,6 +40,7 @@ class Case:
     shift: Callable[[float], float] = half
     signs: int = 1
     heavy: bool = False
+    inverts_above: float = 0.0
 
     @property
     def on_a_grid(self) -> bool:
@@ -50,8 +52,14 @@ class Case:
         source = LOGARITHM if self.noise is EXPONENTIAL else table(self.noise)
         q = np.empty(words.size)
         quantiles(words, source, np.empty(words.size, np.int64), q)
-        signs, shift = np.uint64(self.signs), self.shift(scale)
-        return decide_shared(words, q, scale, shift, self.noise.e, self.noise.k, signs, out, 0, doubtful, 0)
+        e, k, signs, size, shift = self.parameters(scale)
+        return decide_shared(words, q, size, shift, e, k, signs, out, 0, doubtful, 0)
+
+    def parameters(self, scale: float) -> tuple[float, float, np.uint64, float, float]:
+        """E, K, signs, scale and shift, as the sampler passes them to its kernel."""
+        if self.inverts_above:
+            return inversion_parameters(scale)
+        return self.noise.e, self.noise.k, np.uint64(self.signs), scale, self.shift(scale)
 
 
 def on_grid(name: str, draw: Callable[..., np.ndarray], noise: Any, tail: Any, **kind: Any) -> Case:
@@ -66,6 +74,14 @@ def quartic_tail(y: np.ndarray) -> np.ndarray:
     beyond = far**-3 / 3 * special.hyp2f1(1, 0.75, 1.75, -(far**-4.0))
     within = near * special.hyp2f1(1, 0.25, 1.25, -(near**4.0))
     return np.where(y > 1, np.sqrt(8) / np.pi * beyond, 1 - np.sqrt(8) / np.pi * within)
+
+
+def discrete_gaussian_tail(k: np.ndarray, sigma: float) -> np.ndarray:
+    """Summed from the far end, so that small terms come first."""
+    far = np.arange(int(k.min()), int(k.max() + 12 * sigma) + 20, dtype=float)
+    masses = np.exp(-(far**2) / (2 * sigma**2))
+    whole = 1 + 2 * np.exp(-(np.arange(1, int(12 * sigma) + 20) ** 2) / (2 * sigma**2))[::-1].sum()
+    return 2 * np.cumsum(masses[::-1])[::-1][(k - far[0]).astype(int)] / whole
 
 
 CASES = [
@@ -86,6 +102,15 @@ CASES = [
         shift=lambda scale: 0.0,
         signs=0,
     ),
+    Case(
+        "discrete_gaussian",
+        kernels.discrete_gaussian,
+        NORMAL,
+        DiscreteGaussian,
+        discrete_gaussian_tail,
+        shift=lambda scale: 0.5,
+        inverts_above=LARGEST_ALIAS,
+    ),
     on_grid("rounded_laplace", kernels.rounded_laplace, EXPONENTIAL, lambda y: np.exp(-y)),
     on_grid("exponential", kernels.exponential, EXPONENTIAL, lambda y: np.exp(-y), signs=0),
     on_grid("rounded_gaussian", kernels.rounded_gaussian, NORMAL, lambda y: special.erfc(y / np.sqrt(2))),
@@ -103,3 +128,9 @@ CASES = [
 
 each_law = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 each_grid_law = pytest.mark.parametrize("case", [c for c in CASES if c.on_a_grid], ids=lambda case: case.name)
+
+
+def at_scales(*scales: float) -> pytest.MarkDecorator:
+    """Every law at every one of these scales at which it is sampled by inversion."""
+    pairs = [(case, scale) for case in CASES for scale in scales if scale > case.inverts_above]
+    return pytest.mark.parametrize(("case", "scale"), pairs, ids=lambda value: getattr(value, "name", value))
