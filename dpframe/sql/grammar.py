@@ -155,6 +155,10 @@ def _read(node: Any, schema: Schema) -> Term:
     # sqlglot notes some of what was written beside the operands; to overlook such a note changes the meaning.
     if rule is None or not set(said) <= {*known, "negate", "safe", "typed"}:
         raise refuse_construct(type(node).__name__, _written(node))
+    if type(node) in PREDICATES and any(type(value) in PREDICATES for value in node.args.values()):
+        raise ExpressionError(
+            f"{_written(node)!r} compares what is itself a comparison. Put one of them in brackets: (a = b) is null."
+        )
     term = rule(node, schema, lambda child: _read(child, schema))
     return functions.negate(term) if node.args.get("negate") else term
 
@@ -325,6 +329,11 @@ def _like(node: Any, schema: Schema, read: Read) -> Term:
             f"The pattern {pattern!r} has a backslash before something other than %, _ or a backslash. "
             "Use contains, startswith or endswith for plain text."
         )
+    if any(ord(letter) > 0xFFFF for letter in pattern):
+        # Spark 4.0 takes the two halves of such a character apart and never finds it.
+        raise ExpressionError(
+            f"The pattern {pattern!r} has a character beyond U+FFFF. Use contains, startswith or endswith."
+        )
     # Engines differ in their default escape, so both are told one; it escapes itself.
     plain = re.sub(r"\^", "^^", pattern)
     plain = re.sub(r"\\([\\%_])", lambda match: match[1] if match[1] == "\\" else "^" + match[1], plain)
@@ -354,8 +363,8 @@ def _case(node: Any, schema: Schema, read: Read) -> Term:
 
 def _cast(node: Any, schema: Schema, read: Read) -> Term:
     target = node.args["to"]
-    name = target.this.name if hasattr(target.this, "name") else str(target.this)
-    if target.expressions or node.args.get("format") is not None:
+    name = str(getattr(target.this, "name", "")) or "interval"
+    if any(value for note, value in target.args.items() if note != "this"):
         name = f"{name}(...)"
     return cast(read(node.this), name)
 
@@ -407,6 +416,14 @@ RULES: dict[Any, Callable[[Any, Schema, Read], Term]] = {
     exp.Neg: _negative,
     exp.DPipe: lambda node, schema, read: functions.join_text([read(each) for each in _chain(node)], "||"),
 }
+
+PREDICATES = frozenset(
+    {
+        *(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ),
+        *(exp.In, exp.Between, exp.Is, exp.Like),
+    }
+)
+"""Which of two of these binds tighter has changed between versions of sqlglot, so brackets must say it."""
 
 ARGUMENTS: dict[Any, tuple[str, ...]] = {
     exp.Column: ("this", "table", "db", "catalog"),

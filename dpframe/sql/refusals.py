@@ -126,6 +126,7 @@ CONSTRUCTS = {
     "RegexpLike": _REGEX,
     "Select": _SUBQUERY,
     "Star": "not a value. Name the columns",
+    "StrToDate": "a cast with a format. Write cast(x as date), which reads year-month-day",
     "Subquery": _SUBQUERY,
     "Tuple": "a list of values. It may stand only after `in`: level in ('a', 'b')",
     "Window": "a window, which looks at other rows. Use .groupby(...).agg(...)",

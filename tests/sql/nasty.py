@@ -105,7 +105,7 @@ def on_duckdb(expressions: Sequence[Expression]) -> list[list[Any]]:
     with duckdb.connect() as connection:
         connection.register("nasty", TABLE)
         names = ", ".join(f"{expression.duckdb} AS v{i}" for i, expression in enumerate(expressions))
-        result = connection.execute(f"SELECT row, {names} FROM nasty ORDER BY row").to_arrow_table()
+        result = connection.sql(f"SELECT row, {names} FROM nasty ORDER BY row").to_arrow_table()
     return [[bits(value) for value in result.column(f"v{i}").to_pylist()] for i in range(len(expressions))]
 
 

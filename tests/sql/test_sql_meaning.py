@@ -41,6 +41,9 @@ ELSEWHERE = {
         *("try_cast(number as double)", "date(calendar)", "double(number)", "cast(cast(number as double) as bigint)"),
     ],
     "Spark substitutes variables before it reads": ["'${x} $ :p ? {}'", "s = 'it\\'s \"q\" \\\\ $x ${y}'"],
+    "a doubled quote stands for one, as in every Spark but the first of its line": [
+        *("'it''s'", "s like '%''s%'", 's = "it\'s ""q"" \\\\ $x ${y}"', "translate(s, '\\\\$''', 'xyz')"),
+    ],
     "Spark does not take it": ["case when null then 1 else 2 end", "cast(i as text)"],
 }
 PRECEDENCE = [
@@ -58,7 +61,7 @@ PRECEDENCE = [
     *(
         "not p or q and p",
         "p or q and not p",
-        "i = j is null",
+        "(i = j) is null",
         "i in (1, 2) and p",
         "i not in (1) or not p",
         "i between 1 and 2 and p",
@@ -69,8 +72,8 @@ PRECEDENCE = [
         "s || t like 'a%'",
         "not s like 'a%'",
         "not i is null",
-        "p = q = p",
-        "i < j = p",
+        "(p = q) = p",
+        "(i < j) = p",
     ),
     *(
         "i between j and j + 2",
@@ -89,7 +92,7 @@ PRECEDENCE = [
         "i is not distinct from j or p",
     ),
     *(
-        "i > 1 is true",
+        "(i > 1) is true",
         "if(p, 1, 2) * 2 = 2",
         "i div 2 * 2",
         "2 - 1 - i",

@@ -112,10 +112,19 @@ EXPRESSION = {
     "translate(s, 'ab', 'c')": "same length",
     "cast(i as decimal(10, 2))": "bigint",
     "cast(i as float)": "cast(i as double)",
-    "cast(s as varchar(3))": "string",
+    "cast(s as string collate utf8_lcase)": "string",
+    "cast(i as interval day)": "interval",
+    "cast(i as array<int>)": "bigint",
+    "cast(s as date format 'yyyy')": "year-month-day",
     "cast(s as timestamp)": "date",
     "i in ()": "a list of values",
-    "i is s": "construct",
+    "i is s": " s'",
+    "s like '%👍%'": "contains",
+    "p = q = p": "in brackets",
+    "p = q in (true)": "in brackets",
+    "p is null is null": "in brackets",
+    "s like 'a' = p": "in brackets",
+    "i between 1 and 2 = p": "in brackets",
     # not of any type
     "null": "cast(null as bigint)",
     "coalesce(null, null)": "cast(null as bigint)",
@@ -284,7 +293,7 @@ def test_no_character_of_a_literal_is_lost(spark_classic: Any) -> None:
     points = [*range(1, 0x300), 0x2028, 0x2029, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF, 0x1F44D, 0x10FFFF]
     text = "".join(map(chr, points))
     quoted = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    pattern = quoted.replace("\\\\", "\\\\\\\\")
+    pattern = quoted.replace("\U0001f44d\U0010ffff", "__").replace("\\\\", "\\\\\\\\")
     expressions = [scalar(quoted, SCHEMA), scalar(f"{quoted} like {pattern}", SCHEMA)]
     for answers in (on_duckdb(expressions), on_spark(spark_classic, expressions)):
         assert set(answers[0]) == {text} and set(answers[1]) == {True}
