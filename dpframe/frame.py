@@ -70,7 +70,7 @@ def protect(
         declared(name, listed).fit([name], schema)
         schema = schema.put(replace(schema[name], keys=listed))
     unit = Unit(None if id is None else schema[id], at_least_one(rows, "rows"))
-    return PrivateFrame(frame, Plan(schema, unit))
+    return PrivateFrame(frame, Plan(schema, schema, unit))
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -266,16 +266,12 @@ class Sum:
     grid: float
     integer: bool
 
-    def steps(self, value: Number) -> int:
-        """The grid step of one bound, by the arithmetic that every row goes through."""
-        if self.integer:
-            return int(value) - int(self.center)
-        return round((float(value) - float(self.center)) / self.grid)
-
     @property
     def reach(self) -> int:
-        """The furthest that one row moves the statistic, in grid steps."""
-        return max(abs(self.steps(self.low)), abs(self.steps(self.high)))
+        """The furthest that one row moves the statistic, in grid steps, by the arithmetic of every row."""
+        if self.integer:
+            return max(abs(int(end) - int(self.center)) for end in (self.low, self.high))
+        return max(abs(round((float(end) - float(self.center)) / self.grid)) for end in (self.low, self.high))
 
 
 Statistic = Count | Sum

@@ -15,6 +15,8 @@ class Plan:
 
     Parameters
     ----------
+    source
+        The columns of the frame that the chain began with.
     schema
         The columns as the user sees them now.
     steps
@@ -23,6 +25,7 @@ class Plan:
         The privacy unit, and the contribution bounds on it.
     """
 
+    source: Schema
     schema: Schema
     unit: Unit
     steps: tuple[Step, ...] = ()

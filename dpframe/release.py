@@ -18,7 +18,7 @@ from dpframe.accounting import cost as read_cost
 from dpframe.aggregates import Answer, Noisy
 from dpframe.backends import Backend, Request, backend_of
 from dpframe.errors import DataPlaneError, PlanError
-from dpframe.plan import GroupBound, Statistic, Sum
+from dpframe.plan import Define, GroupBound, Statistic, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
 from dpframe.query import Question
 from dpframe.result import ColumnInfo, ReleaseInfo, StatisticInfo, dumps
@@ -92,9 +92,13 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
     columns += [column for bound in plan.bounds if isinstance(bound, GroupBound) for column in bound.by or ()]
     columns += [] if plan.unit.id is None else [plan.unit.id]
     columns += [column for column in schema if column.ref in {statistic.ref for statistic in statistics}]
+    types = {column.ref: column.type for column in columns}
+    expressions = [step.value if isinstance(step, Define) else step.condition for step in plan.steps]
+    read = set(types).union(*(expression.reads for expression in expressions))
     return Request(
-        types={column.ref: column.type for column in columns},
+        sources={column.ref: column.type for column in plan.source if column.ref in read},
         steps=plan.steps,
+        types=types,
         id=None if plan.unit.id is None else plan.unit.id.ref,
         bounds=plan.bounds,
         keys=question.keys.fit(question.by, schema),

@@ -14,7 +14,7 @@ import pytest
 
 import dpframe as dp
 from dpframe.accounting import PureDP, ZeroConcentratedDP
-from dpframe.accounting.exact import Exact
+from dpframe.accounting.costs import Exact
 from dpframe.errors import MissingBoundError
 from dpframe.mechanisms import Gaussian, Laplace
 from dpframe.plan import Bound, Column, GroupBound, RowBound, Type, Unit

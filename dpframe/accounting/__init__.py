@@ -1,7 +1,6 @@
 """Accounting: exact costs, events and the budget that refuses past its total."""
 
 from dpframe.accounting.budget import Budget, ambient
-from dpframe.accounting.events import Cost, PureDP, ZeroConcentratedDP, cost
-from dpframe.accounting.exact import Exact, exact
+from dpframe.accounting.costs import Cost, Exact, PureDP, ZeroConcentratedDP, cost, exact
 
 __all__ = ["Budget", "Cost", "Exact", "PureDP", "ZeroConcentratedDP", "ambient", "cost", "exact"]

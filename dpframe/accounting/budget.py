@@ -13,8 +13,7 @@ from itertools import accumulate
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from dpframe.accounting.events import Cost, in_epsilon, in_rho
-from dpframe.accounting.exact import Exact, exact
+from dpframe.accounting.costs import Cost, Exact, exact, in_epsilon, in_rho
 from dpframe.errors import BudgetExceededError, InvalidCostError, NoBudgetError
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ class Budget:
             raise NoBudgetError("This budget was opened in another process: open one here, with a part of its total.")
         amount = Exact(self._price(cost))
         with self._lock:
-            if self._total is not None and self._spent + amount > self._total:
+            if self._total is not None and self._spent + amount > Fraction(self._total):
                 left, name = Exact(self._total - self._spent), self._name
                 raise BudgetExceededError(
                     f"This release asks for {name}={amount}, but {left} of {self._total} is left. "

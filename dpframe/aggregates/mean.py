@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from dpframe.aggregates.base import Answer, Ints, Noisy, Prepared
+from dpframe.aggregates.base import Answer, Noisy, Prepared
 from dpframe.aggregates.clip import clipped
 from dpframe.plan import Count, Number, Schema, Sum
 
@@ -47,18 +46,14 @@ def finish(statistic: Sum, parts: Sequence[Noisy]) -> Answer:
     known to be 0 has no mean: NaN.
     """
     deviations, rows = parts
-    low, high = float(statistic.low), float(statistic.high)
+    below, above = deviations.values - deviations.half_width, deviations.values + deviations.half_width
     fewest = np.maximum(rows.values - rows.half_width, 1)
     most = np.maximum(rows.values + rows.half_width, 1)
-
-    def mean(steps: Ints, count: Ints) -> npt.NDArray[np.float64]:
-        means: npt.NDArray[np.float64] = float(statistic.center) + steps * statistic.grid / count
-        return np.clip(means, low, high)
-
-    values = mean(deviations.values, np.maximum(rows.values, 1))
-    below, above = deviations.values - deviations.half_width, deviations.values + deviations.half_width
-    bottom = np.minimum(mean(below, fewest), mean(below, most))
-    top = np.maximum(mean(above, fewest), mean(above, most))
+    steps = np.stack([deviations.values, below, below, above, above])
+    counts = np.stack([np.maximum(rows.values, 1), fewest, most, fewest, most])
+    means = float(statistic.center) + steps * statistic.grid / counts
+    means = np.clip(means, float(statistic.low), float(statistic.high))
+    values, bottom, top = means[0], means[1:3].min(axis=0), means[3:5].max(axis=0)
     if rows.half_width == 0:
         empty = rows.values == 0
         values, bottom, top = (np.where(empty, np.nan, column) for column in (values, bottom, top))

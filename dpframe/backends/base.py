@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from dpframe.errors import FrameError
 from dpframe.keys import Keys
-from dpframe.plan import Bound, Define, Schema, Statistic, Step, Sum, Type
+from dpframe.plan import Bound, Schema, Statistic, Step, Sum, Type
 
 KNOWN = {"pandas": "dpframe.backends.pandas", "pyspark": "dpframe.backends.spark"}
 """The backend of a frame, by the library that its class comes from."""
@@ -25,10 +25,12 @@ class Request:
 
     Parameters
     ----------
-    types
-        The columns to read and their types.
+    sources
+        The columns of the frame to read and their types; ``c3`` is the fourth.
     steps
-        The row-wise steps before.
+        The row-wise steps on them.
+    types
+        The columns to hand over after the steps, and their types.
     id
         The column of the privacy unit, when it is one; rows without an id are dropped.
     bounds
@@ -42,24 +44,14 @@ class Request:
         (16 bytes) key of the hashes that choose rows within bounds; never the key of the noise.
     """
 
-    types: Mapping[str, Type]
+    sources: Mapping[str, Type]
     steps: tuple[Step, ...]
+    types: Mapping[str, Type]
     id: str | None
     bounds: tuple[Bound, ...]
     keys: Keys
     statistics: tuple[Statistic, ...]
     salt: bytes
-
-    def sources(self) -> list[str]:
-        """The refs of source columns that the steps and the statistics read, in order."""
-        refs = set(self.types)
-        made = set()
-        for step in self.steps:
-            expression = step.value if isinstance(step, Define) else step.condition
-            refs |= expression.reads
-            if isinstance(step, Define):
-                made.add(step.ref)
-        return sorted(refs - made, key=lambda ref: int(ref[1:]))
 
 
 class Backend(Protocol):

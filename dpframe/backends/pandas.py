@@ -14,7 +14,7 @@ from dpframe.backends import exact
 from dpframe.backends.base import Request
 from dpframe.errors import PlanError
 from dpframe.keys import ARROW
-from dpframe.plan import Column, Filter, Schema, Step, Type
+from dpframe.plan import Column, Filter, Schema, Type
 
 ATTRIBUTE = "dpframe"
 """The key of ``DataFrame.attrs`` under which a released frame carries its metadata."""
@@ -76,8 +76,7 @@ def aggregate(frame: pd.DataFrame, request: Request) -> npt.NDArray[np.int64]:
 
 def columns(frame: pd.DataFrame, request: Request) -> pa.Table:
     """The columns that a request reads, after its steps, in canonical form."""
-    types = {column.ref: column.type for column in schema(frame)}
-    arrays = {ref: _canonical(frame.iloc[:, int(ref[1:])], types[ref]) for ref in request.sources()}
+    arrays = {ref: _canonical(frame.iloc[:, int(ref[1:])], type_) for ref, type_ in request.sources.items()}
     # A count of all rows reads no column, but a table without columns has no length.
     table = pa.table({**arrays, "rows": np.zeros(len(frame), np.int8)})
     return _run(table, request) if request.steps else table
@@ -87,21 +86,17 @@ def _run(table: pa.Table, request: Request) -> pa.Table:
     """Run the steps in DuckDB, over that one table and nothing else."""
     import duckdb
 
-    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as engine:
-        engine.register("source", table)
-        wanted = ", ".join(["rows", *request.types])
-        done = engine.sql(f"SELECT {wanted} FROM ({_sql(request.steps)})").to_arrow_table()
-    return exact.canonical(done, request)
-
-
-def _sql(steps: tuple[Step, ...]) -> str:
     query = "SELECT * FROM source"
-    for step in steps:
+    for step in request.steps:
         if isinstance(step, Filter):
             query = f"SELECT * FROM ({query}) WHERE {step.condition.duckdb}"
         else:
             query = f"SELECT *, {step.value.duckdb} AS {step.ref} FROM ({query})"
-    return query
+    wanted = ", ".join(["rows", *request.types])
+    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as engine:
+        engine.register("source", table)
+        done = engine.sql(f"SELECT {wanted} FROM ({query})").to_arrow_table()
+    return exact.canonical(done, request)
 
 
 def _canonical(series: pd.Series, type_: Type) -> pa.Array:

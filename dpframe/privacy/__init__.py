@@ -1,6 +1,5 @@
 """From a question to calibrated noise: stability, sensitivity, split, mechanisms. Never sees data."""
 
-from dpframe.privacy.analyse import Calibrated, Measured, analyse, calibrate
-from dpframe.privacy.contribution import Contribution, contribution
+from dpframe.privacy.analyse import Calibrated, Contribution, Measured, analyse, calibrate, contribution
 
 __all__ = ["Calibrated", "Contribution", "Measured", "analyse", "calibrate", "contribution"]

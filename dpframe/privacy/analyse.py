@@ -1,16 +1,91 @@
-"""Sensitivity, split and calibration of every statistic that a question needs."""
+"""Contribution, sensitivity, split and calibration of every statistic that a question needs.
+
+**Stability** is how far one privacy unit can move the vector of all groups' row counts.
+
+Every step that a plan can hold (filter, define) is row-wise and has stability 1, so only the unit and its
+bounds matter. With ``c_g`` the rows that one unit has in group ``g``:
+
+====================================  ==================  =========================
+unit, bound                           L1 = max Σ c_g      L2² = max Σ c_g²
+====================================  ==================  =========================
+k rows                                k                   k²
+an id, at most k rows                 k                   k²
+an id, g groups × r rows, of a        g·r                 g·r²
+grouping that the query refines
+an id, g groups × r rows, of          g·r                 (g·r)²
+another grouping
+====================================  ==================  =========================
+
+The k² is reached by k rows in one group. In the third line each of the ``g`` groups of the bound holds at
+most ``r`` rows, all in one group of the query or not, so its part of Σ c² is at most r². When several bounds
+hold, each is a valid limit and so is the least of each column; and when every ``c_g ≤ r`` and Σ c_g ≤ k, then
+Σ c_g² ≤ r·k.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 
-from dpframe.accounting.events import Cost, PureDP
+from dpframe.accounting.costs import Cost, PureDP
+from dpframe.errors import MissingBoundError
 from dpframe.mechanisms import Exact, Gaussian, Laplace, Mechanism
-from dpframe.plan import Statistic
-from dpframe.privacy.contribution import contribution
+from dpframe.plan import Bound, GroupBound, RowBound, Statistic, Unit
 from dpframe.query import Question
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """The most rows of one unit over all groups (``l1``), and the most of their squared L2 norm."""
+
+    l1: int
+    l2_squared: int
+
+
+def contribution(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int) -> Contribution:
+    """The contribution of one unit to a query that groups by the refs ``by`` into ``groups`` public groups.
+
+    Raises
+    ------
+    MissingBoundError
+        When the unit is an id and no bound limits its rows.
+
+    Examples
+    --------
+    >>> from dpframe.plan import Column, Type
+    >>> user = Column("user", "c0", Type.STRING)
+    >>> contribution(Unit(id=user), [GroupBound(groups=4, rows_per_group=2)], {"c1"}, groups=100)
+    Contribution(l1=8, l2_squared=16)
+    """
+    if unit.id is None:
+        return Contribution(unit.rows, unit.rows**2)
+    if not bounds:
+        raise MissingBoundError(
+            f"One {unit.id.name} may have any number of rows, so no noise would be enough. Bound it first: "
+            ".bound(groups=10, rows_per_group=1) or .bound(rows=10)."
+        )
+    limits = [_one(bound, by, groups) for bound in bounds]
+    l1 = min(limit.l1 for limit in limits)
+    per_group = [b.rows_per_group for b in bounds if isinstance(b, GroupBound) and _refined(b, by)]
+    squares = [limit.l2_squared for limit in limits] + [rows * l1 for rows in per_group]
+    return Contribution(l1, min(squares))
+
+
+def _one(bound: Bound, by: Set[str], groups: int) -> Contribution:
+    if isinstance(bound, RowBound):
+        return Contribution(bound.rows, bound.rows**2)
+    if not _refined(bound, by):
+        rows = bound.groups * bound.rows_per_group
+        return Contribution(rows, rows**2)
+    # A bound's group holds at least one public group of the query, so no more of them than those count.
+    most = min(bound.groups, groups)
+    return Contribution(most * bound.rows_per_group, most * bound.rows_per_group**2)
+
+
+def _refined(bound: GroupBound, by: Set[str]) -> bool:
+    """Whether rows in one group of the query are always in one group of the bound."""
+    return bound.by is None or {column.ref for column in bound.by} <= by
 
 
 @dataclass(frozen=True)
