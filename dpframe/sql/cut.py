@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from dpframe.errors import BoundsError, ColumnTypeError, ExpressionError
 from dpframe.plan import Column, Expression, Type
-from dpframe.sql.terms import ISO_DATE, MAX_INTEGER, MIN_INTEGER, Term, article, column_term, literal_term
+from dpframe.sql.terms import ISO_DATE, MAX_INTEGER, MIN_INTEGER, Term, article, literal_term
 
 Edge = int | float | datetime.date
 
@@ -67,14 +67,8 @@ def cut_expression(
 ) -> Expression:
     """The label of the interval that holds the column's value; null where it is missing or in no interval.
 
-    The intervals are found by bisection, so a value meets about log2(n) of n edges.
-
-    Parameters
-    ----------
-    column
-        An integer, float or date column.
-    edges, labels, right, include_both
-        As for :func:`cut_labels`.
+    The intervals are found by bisection, so a value meets about log2(n) of n edges. ``column`` holds
+    integers, floats or dates; the rest is as for :func:`cut_labels`.
 
     Raises
     ------
@@ -93,29 +87,25 @@ def cut_expression(
     points = _edges(edges)
     names = _labels(points, labels, right, include_both)
     _check(column, points)
-    value = column_term(column)
-    low, high = _point(column, points[0]), _point(column, points[-1])
-    inner = [_point(column, point) for point in points[1:-1]]
+    limits = [_point(column, point) for point in points]
     texts = [literal_term(name) for name in names]
+    up_to, above = ("<=", ">") if right else ("<", ">=")
+    inner = [edge.duckdb for edge in limits[1:-1]]
+    duckdb = _tree(column.ref, up_to, inner, [text.duckdb for text in texts])
+    inner, labels = [edge.spark for edge in limits[1:-1]], [text.spark for text in texts]
+    few = len(names) <= FEW
+    spark = _tree(column.ref, up_to, inner, labels) if few else _search(column.ref, above, inner, labels)
     lower = ">=" if include_both or not right else ">"
     upper = "<=" if include_both or right else "<"
     # NaN is above every number on both engines, so it falls outside, as null does.
-    spark_guard = f"{value.spark} {lower} {low.spark} AND {value.spark} {upper} {high.spark}"
-    duckdb_guard = f"{value.duckdb} {lower} {low.duckdb} AND {value.duckdb} {upper} {high.duckdb}"
-    up_to = "<=" if right else "<"
-    duckdb = _tree(value.duckdb, up_to, [edge.duckdb for edge in inner], [text.duckdb for text in texts])
-    if len(names) <= FEW:
-        spark = _tree(value.spark, up_to, [edge.spark for edge in inner], [text.spark for text in texts])
-    else:
-        above = ">" if right else ">="
-        spark = _search(value.spark, above, [edge.spark for edge in inner], [text.spark for text in texts])
+    inside = f"{column.ref} {lower} {{}} AND {column.ref} {upper} {{}}"
     return Expression(
         f"cut({column.name}, {points[0]} to {points[-1]}, {len(names)} intervals)",
         Type.STRING,
         True,
         frozenset([column.ref]),
-        f"(CASE WHEN {spark_guard} THEN {spark} END)",
-        f"(CASE WHEN {duckdb_guard} THEN {duckdb} END)",
+        f"(CASE WHEN {inside.format(limits[0].spark, limits[-1].spark)} THEN {spark} END)",
+        f"(CASE WHEN {inside.format(limits[0].duckdb, limits[-1].duckdb)} THEN {duckdb} END)",
     )
 
 

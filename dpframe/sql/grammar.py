@@ -44,13 +44,23 @@ ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t", "r": "\r", "%":
 
 
 class _Parser(Spark.Parser):  # type: ignore[misc]
-    """Spark's grammar without sqlglot's opinions on what functions mean."""
+    """Spark's grammar without sqlglot's opinions on what functions mean.
+
+    What binds how tight is said here too: for long sqlglot took ``a + b % c`` for ``(a + b) % c``.
+    """
 
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
     FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
         name: Spark.Parser.FUNCTION_PARSERS[name] for name in ("CAST", "TRY_CAST")
     }
     NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CASE": Spark.Parser.NO_PAREN_FUNCTION_PARSERS["CASE"]}
+    TERM: ClassVar[dict[Any, Any]] = {TokenType.PLUS: exp.Add, TokenType.DASH: exp.Sub}
+    FACTOR: ClassVar[dict[Any, Any]] = {
+        TokenType.STAR: exp.Mul,
+        TokenType.SLASH: exp.Div,
+        TokenType.DIV: exp.IntDiv,
+        TokenType.MOD: exp.Mod,
+    }
 
 
 def read(text: str, schema: Schema) -> Term:
@@ -321,7 +331,7 @@ def _is(node: Any, schema: Schema, read: Read) -> Term:
 
 def _like(node: Any, schema: Schema, read: Read) -> Term:
     text = functions.argument(read(node.this), Type.STRING, "`like`")
-    if not isinstance(node.expression, exp.Literal):
+    if not isinstance(node.expression, exp.Literal) or not node.expression.is_string:
         raise ExpressionError("like needs a pattern written out as text, for example name like 'A%'.")
     pattern = node.expression.this
     if re.search(r"\\(?![\\%_])", re.sub(r"\\[\\%_]", "", pattern)):

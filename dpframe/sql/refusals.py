@@ -105,7 +105,6 @@ CONSTRUCTS = {
     "BitwiseOr": _BITWISE,
     "BitwiseXor": _BITWISE,
     "Bracket": "an index into a list. Take the element out before .dp",
-    "Collate": "a collation. Text is compared by code point",
     "Concat": "two text literals side by side. Write one, or join them with ||",
     "Distinct": "`distinct`. Use dp.count_distinct(...) in .agg()",
     "Dot": "a qualified name. Write the bare name, in backticks if it holds a dot: `a.b`",

@@ -46,7 +46,15 @@ ELSEWHERE = {
     ],
     "Spark does not take it": ["case when null then 1 else 2 end", "cast(i as text)"],
 }
+OPERATORS = ["+", "-", "*", "/", "%", "div"]
 PRECEDENCE = [
+    *(
+        f"{sign}i {a} j {b} {sign}3"
+        for a in OPERATORS
+        for b in OPERATORS
+        for sign in ("", "- ")
+        if (a, b) != ("/", "div")
+    ),
     *(
         "i + j * 2 - 1",
         "- i % 2",
