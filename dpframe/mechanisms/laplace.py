@@ -64,4 +64,3 @@ class Laplace:
             The statistic's number within the release.
         """
         return exact + discrete_laplace(exact.size, self.scale, key=key, stream=stream)
-
