@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dpframe.kernels.chacha import superblock
+from dpframe.kernels.chacha import CHUNK, stretch
 from dpframe.kernels.jit import inlined, kernel
 from dpframe.kernels.refine import Law, clamp, context, keyed_bits, refine
 from dpframe.kernels.sampler import Place
@@ -180,7 +180,7 @@ def fill_alias(
     key: Any, stream: Any, start: Any, out: Any, doubtful: Any, log2: Any, bits: Any, limits: Any, pairs: Any
 ) -> Any:
     """Fill ``out`` from a table; cells that drew ESCAPE are the doubtful ones."""
-    buffer = np.empty(256, np.uint64)
+    buffer = np.empty(CHUNK, np.uint64)
     lanes = buffer.view(np.uint32)
     unused = np.uint64(64 - bits)
     shift = np.uint64(bits - log2)
@@ -188,10 +188,9 @@ def fill_alias(
     found = 0
     done = 0
     while done < out.size:
-        position = start + done
-        superblock(key, stream, np.uint64(position >> 8), lanes)
-        offset = position & 255
-        count = min(256 - offset, out.size - done)
+        offset = (start + done) & 255
+        count = min(CHUNK - offset, out.size - done)
+        stretch(key, stream, start + done, count, lanes)
         escaped = False
         for j in range(count):
             value = pick(buffer[offset + j] >> unused, shift, mask, limits, pairs)

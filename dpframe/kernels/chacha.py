@@ -42,6 +42,8 @@ LANES = 32
 SUPERBLOCK = 8 * LANES
 """64-bit words in a superblock."""
 KEY_BYTES = 32
+CHUNK = 4 * SUPERBLOCK
+"""Words that the kernels make at a time: they and what is made of them stay in the level-1 cache."""
 END = 1 << 63
 """Positions run from 0 to END - 1."""
 
@@ -138,17 +140,33 @@ def superblock(key: NDArray[np.uint32], stream: np.uint64, index: np.uint64, o: 
         o[b + 480] += n1
 
 
+@inlined
+def stretch(key: Any, stream: Any, position: Any, count: Any, lanes: Any) -> None:
+    """The superblocks that hold the words from ``position`` on, one after another.
+
+    ``lanes``, 32-bit words, holds at least ``2 * (position % 256 + count)`` rounded up to a multiple of 512.
+    """
+    first = position >> 8
+    for index in range(first, ((position + count - 1) >> 8) + 1):
+        at = (index - first) * 512
+        superblock(key, stream, np.uint64(index), lanes[at : at + 512])
+
+
 @kernel
 def _fill(key: Any, stream: Any, start: Any, out: Any) -> None:
     buffer = np.empty(256, np.uint64)
     lanes = buffer.view(np.uint32)
+    direct = out.view(np.uint32)
     done = 0
     while done < out.size:
-        position = start + done
-        superblock(key, stream, np.uint64(position >> 8), lanes)
-        offset = position & 255
+        offset = (start + done) & 255
         count = min(256 - offset, out.size - done)
-        out[done : done + count] = buffer[offset : offset + count]
+        index = np.uint64((start + done) >> 8)
+        if count == 256:
+            superblock(key, stream, index, direct[2 * done : 2 * done + 512])
+        else:
+            superblock(key, stream, index, lanes)
+            out[done : done + count] = buffer[offset : offset + count]
         done += count
 
 

@@ -30,7 +30,7 @@ the nearest integer, and W = 2^-⌊log₂ RN(v)⌋ ≥ (1 − 2ε)/v. What the f
 Overflow: ⌊t⌋ is held below 2⁶¹ before it becomes an integer, and a word with t₀ ≥ 2⁵² is never decided, because there
 B > ½. ⌊x⌋ is held to ±2⁶². So no sum leaves 64 bits.
 
-The loops run over 256 cells at a time, which stay in the level-1 cache, one pass for each step: that vectorises.
+The loops run over 1024 cells at a time, which stay in the level-1 cache, one pass for each step: that vectorises.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dpframe.kernels.chacha import superblock
+from dpframe.kernels.chacha import CHUNK, stretch
 from dpframe.kernels.jit import bits_float, float_bits, inlined, kernel, relative_width, wide_vectors
 from dpframe.kernels.logarithm import LOWEST, neglog
 
@@ -82,7 +82,7 @@ def _look_up(words: Any, table: Any, rows: Any, q: Any) -> None:
 
 @inlined
 def quantiles(words: Any, table: Any, rows: Any, q: Any) -> None:
-    """``q[j]`` ≈ Q(v·2⁻⁶³) for v = words[j] >> 1; ``rows`` is scratch, int64. Both of shape (256,)."""
+    """``q[j]`` ≈ Q(v·2⁻⁶³) for v = words[j] >> 1; ``rows`` is scratch, int64. Both hold as many."""
     if table.size == 0:
         _logarithms(words, q)
     else:
@@ -220,17 +220,16 @@ def fill_shared(
     ``table`` is a quantile table or :data:`LOGARITHM`, ``e`` and ``k`` are the law's E and K, ``signs`` is 1
     for a law of both signs and 0 for one of non-negative values.
     """
-    buffer = np.empty(256, np.uint64)
+    buffer = np.empty(CHUNK, np.uint64)
     lanes = buffer.view(np.uint32)
-    rows = np.empty(256, np.int64)
-    q = np.empty(256, np.float64)
+    rows = np.empty(CHUNK, np.int64)
+    q = np.empty(CHUNK, np.float64)
     found = 0
     done = 0
     while done < out.size:
-        position = start + done
-        superblock(key, stream, np.uint64(position >> 8), lanes)
-        offset = position & 255
-        count = min(256 - offset, out.size - done)
+        offset = (start + done) & 255
+        count = min(CHUNK - offset, out.size - done)
+        stretch(key, stream, start + done, count, lanes)
         words = buffer[offset : offset + count]
         quantiles(words, table, rows, q)
         part = out[done : done + count]
@@ -260,22 +259,21 @@ def fill_cells(
     ``given_scales`` and ``given_shifts`` have shape (n,) or (1,), ``given_values`` (n,) or (0,). Scales and
     values are multiplied by ``steps``, a power of two.
     """
-    buffer = np.empty(256, np.uint64)
+    buffer = np.empty(CHUNK, np.uint64)
     lanes = buffer.view(np.uint32)
-    rows = np.empty(256, np.int64)
-    q = np.empty(256, np.float64)
-    scales = np.empty(256, np.float64)
-    shifts = np.full(256, given_shifts[0])
-    parts = np.zeros(256, np.float64)
-    bases = np.zeros(256, np.int64)
-    load_scales(np.full(256, given_scales[0]), steps, scales)
+    rows = np.empty(CHUNK, np.int64)
+    q = np.empty(CHUNK, np.float64)
+    scales = np.empty(CHUNK, np.float64)
+    shifts = np.full(CHUNK, given_shifts[0])
+    parts = np.zeros(CHUNK, np.float64)
+    bases = np.zeros(CHUNK, np.int64)
+    load_scales(np.full(CHUNK, given_scales[0]), steps, scales)
     found = 0
     done = 0
     while done < out.size:
-        position = start + done
-        superblock(key, stream, np.uint64(position >> 8), lanes)
-        offset = position & 255
-        count = min(256 - offset, out.size - done)
+        offset = (start + done) & 255
+        count = min(CHUNK - offset, out.size - done)
+        stretch(key, stream, start + done, count, lanes)
         words = buffer[offset : offset + count]
         quantiles(words, table, rows, q)
         if given_scales.size > 1:

@@ -39,6 +39,14 @@ def inlined(function: F) -> F:
     return cast(F, njit(**_OPTIONS)(function))
 
 
+def pasted(function: F) -> F:
+    """Compile a helper that numba itself pastes into its callers: for bodies too long for LLVM to take in.
+
+    It makes the caller's loop vectorise, and its compilation slower.
+    """
+    return cast(F, njit(inline="always", **_OPTIONS)(function))
+
+
 @cast(Any, intrinsic)  # type: ignore[untyped-decorator]
 def float_bits(_context: Any, _x: Any) -> tuple[Any, Callable[..., Any]]:
     """The IEEE bits of a double as a signed integer."""

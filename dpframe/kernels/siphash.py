@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpframe.errors import MechanismError
-from dpframe.kernels.jit import inlined, kernel
+from dpframe.kernels.jit import inlined, kernel, pasted, wide_vectors
 
 SIP_KEY_BYTES = 16
 
@@ -55,13 +55,14 @@ def _absorb(v0: Any, v1: Any, v2: Any, v3: Any, m: Any) -> Any:
 
 @inlined
 def _finish(v0: Any, v1: Any, v2: Any, v3: Any) -> Any:
-    v2 ^= np.uint64(0xFF)
-    for _ in range(4):
-        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    v0, v1, v2, v3 = _round(v0, v1, v2 ^ np.uint64(0xFF), v3)
+    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
     return v0 ^ v1 ^ v2 ^ v3
 
 
-@inlined
+@pasted
 def sip_word(k0: Any, k1: Any, a: Any) -> Any:
     """SipHash-2-4 of the 8-byte message ``a``, little endian, in uint64. For other kernels to call.
 
@@ -77,7 +78,7 @@ def sip_word(k0: Any, k1: Any, a: Any) -> Any:
     return _finish(v0, v1, v2, v3)
 
 
-@inlined
+@pasted
 def sip_pair(k0: Any, k1: Any, a: Any, b: Any) -> Any:
     """SipHash-2-4 of the 16-byte message ``a`` then ``b``, little endian; uint64. For other kernels to call.
 
@@ -96,6 +97,7 @@ def sip_pair(k0: Any, k1: Any, a: Any, b: Any) -> Any:
 
 @kernel
 def _int64(values: Any, k0: Any, k1: Any, out: Any) -> None:
+    wide_vectors()
     for i in range(values.size):
         out[i] = sip_word(k0, k1, np.uint64(values[i]))
 

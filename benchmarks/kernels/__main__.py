@@ -1,0 +1,99 @@
+"""Samples per second of every law, beside numpy, OpenDP and diffprivlib: ``python -m benchmarks.kernels``.
+
+Writes ``benchmarks/results/kernels.json``, ``kernels.md`` (tables) and ``kernels.svg`` (plot). One core; arrays of 10⁶
+cells; compile time excluded; all sources of a comparison take turns in the same rounds, and the median round counts, so
+that another program on the machine slows both sides. numpy's generators are fast and not secure: they are the yardstick
+of speed only. The peers get virtual environments of their own (``--peers DIR``), made at the first run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+from typing import Any
+
+from benchmarks.kernels.measure import llvm_cpu, measure
+from benchmarks.kernels.report import markdown, plot
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results"
+PEERS = {
+    "opendp": ("opendp==0.16.0",),
+    "diffprivlib": ("diffprivlib==0.6.6", "scikit-learn==1.5.2"),  # it does not import beside later ones
+}
+COLD = """
+import time
+begin = time.perf_counter()
+import dpframe
+imported = time.perf_counter()
+dpframe.kernels.discrete_laplace(1000, 10.0)
+print(imported - begin, time.perf_counter() - imported)
+"""
+
+
+def python(*arguments: str, interpreter: str = sys.executable, **environment: str) -> str:
+    """The output of another process."""
+    run = subprocess.run(
+        [interpreter, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    return run.stdout
+
+
+def peer(name: str, directory: Path, rounds: int) -> dict[str, Any]:
+    """Samples per second of one peer, in an environment with nothing else."""
+    home = directory / name
+    interpreter = home / "bin" / "python"
+    if not interpreter.exists():
+        venv.create(home, with_pip=True)
+        python("-m", "pip", "install", "-qq", *PEERS[name], interpreter=str(interpreter))
+    return json.loads(python(str(HERE / "peers.py"), name, str(rounds), interpreter=str(interpreter)))
+
+
+def narrow(cpu: str, rounds: int) -> dict[str, Any]:
+    """The short comparison with numpy in a build for a lesser CPU."""
+    with tempfile.TemporaryDirectory() as cache:
+        return json.loads(
+            python(
+                "-m",
+                "benchmarks.kernels.measure",
+                "--short",
+                str(rounds),
+                NUMBA_CPU_NAME=cpu,
+                NUMBA_CPU_FEATURES="",
+                NUMBA_CACHE_DIR=cache,
+            )
+        )
+
+
+def main() -> None:
+    """Run everything and write the three files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", type=Path, default=Path(tempfile.gettempdir()) / "dpframe-peers")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    found: dict[str, Any] = {
+        "machine": {"cpu": llvm_cpu(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "here": measure(options.rounds, short=False),
+        "peers": {name: peer(name, options.peers, options.rounds) for name in PEERS},
+        "narrow": {cpu: narrow(cpu, options.rounds) for cpu in ("x86-64-v3", "x86-64")},
+        "cold": sorted([float(x) for x in python("-c", COLD).split()] for _ in range(options.rounds))[
+            options.rounds // 2
+        ],
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "kernels.json").write_text(json.dumps(found, indent=1) + "\n")
+    text = markdown(found)
+    (RESULTS / "kernels.md").write_text(text)
+    (RESULTS / "kernels.svg").write_text(plot(found))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
