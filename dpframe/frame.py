@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,7 @@ from dpframe.aggregates import Aggregate, Prepared
 from dpframe.backends import backend_of
 from dpframe.errors import ColumnTypeError, KeysError, PlanError
 from dpframe.explain import explanation
-from dpframe.keys import Keys, declared, listed_values, product
+from dpframe.keys import Keys, declared, listed_values
 from dpframe.keys import keys as read_keys
 from dpframe.plan import (
     Bound,
@@ -352,7 +353,7 @@ def _keys(schema: Schema, by: tuple[str, ...], given: Any) -> Keys:
                 f"declare them with protect(keys={{{name!r}: [...]}}), or make bins with dp.cut."
             )
         sets.append(declared(name, known))
-    keys = product(sets)
+    keys = math.prod(sets, start=Keys(()))
     keys.fit(by, schema)
     return keys
 

@@ -8,7 +8,6 @@ their group, noise finds its word, and answers find their row.
 from __future__ import annotations
 
 import datetime
-import itertools
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +28,7 @@ ARROW: dict[Type, pa.DataType] = {
     Type.INTEGER: pa.int64(),
     Type.FLOAT: pa.float64(),
     Type.BOOLEAN: pa.bool_(),
-    Type.STRING: pa.string(),
+    Type.STRING: pa.large_string(),  # 64-bit offsets: a column may hold more than 2 GB of text
     Type.DATE: pa.date32(),
     Type.TIMESTAMP: pa.timestamp("us"),
 }
@@ -223,12 +222,12 @@ def keys(source: Any) -> Keys:
 
 def declared(name: str, values: tuple[Value, ...]) -> Keys:
     """The keys of one column in the order in which they were declared, as a cut declares its bins."""
-    return Keys((Factor({name: pa.array(values)}),))
+    return Keys((Factor({name: _domain(values)}),))
 
 
 def _listed(name: str, values: Iterable[object]) -> Factor:
     """One column's listed values, sorted, nulls first."""
-    return Factor({name: _sorted(pa.array(listed_values(name, values)))})
+    return Factor({name: _sorted(_domain(listed_values(name, values)))})
 
 
 def listed_values(name: str, values: Iterable[object]) -> list[Value]:
@@ -277,6 +276,12 @@ def _plain(name: str, value: object) -> Value:
     )
 
 
+def _domain(values: Iterable[Value]) -> pa.Array:
+    """Key values in canonical form; an array of null alone has no type yet."""
+    array = pa.array(values)
+    return array.cast(ARROW[Type.STRING]) if pa.types.is_string(array.type) else array
+
+
 def _sorted(values: pa.Array) -> pa.Array:
     return values.take(pc.array_sort_indices(values, null_placement="at_start"))
 
@@ -317,7 +322,7 @@ def _rows(table: pa.Table) -> Factor:
             distinct = _sorted(column.unique())
         except pa.ArrowNotImplementedError:
             raise KeysError(f"The keys of {name!r} are of type {column.type}, which has no order.") from None
-        domain = pa.array(listed_values(name, distinct.to_pylist()))
+        domain = _domain(listed_values(name, distinct.to_pylist()))
         domains[name] = domain
         if not pa.types.is_null(domain.type):  # of nulls alone there is one
             code = code * len(domain) + pc.index_in(column.cast(domain.type), value_set=domain).to_numpy()
@@ -344,8 +349,3 @@ def _typed(domain: pa.Array, name: str, type_: Type) -> pa.Array:
             "give keys of the column's type."
         )
     return domain
-
-
-def product(sets: Iterable[Keys]) -> Keys:
-    """The product of several key sets; of none, the single key of an ungrouped query."""
-    return Keys(tuple(itertools.chain.from_iterable(keys.factors for keys in sets)))

@@ -1,6 +1,6 @@
 """Accounting: exact costs, events and the budget that refuses past its total."""
 
 from dpframe.accounting.budget import Budget, ambient
-from dpframe.accounting.costs import Cost, Exact, PureDP, ZeroConcentratedDP, cost, exact
+from dpframe.accounting.costs import ApproximateDP, Cost, Exact, PureDP, ZeroConcentratedDP, cost, exact
 
-__all__ = ["Budget", "Cost", "Exact", "PureDP", "ZeroConcentratedDP", "ambient", "cost", "exact"]
+__all__ = ["ApproximateDP", "Budget", "Cost", "Exact", "PureDP", "ZeroConcentratedDP", "ambient", "cost", "exact"]

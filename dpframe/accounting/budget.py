@@ -31,6 +31,7 @@ class Charge:
     mechanism: str
     cost: str
     amount: Exact
+    delta: Exact
 
 
 class Budget:
@@ -39,20 +40,22 @@ class Budget:
     Parameters
     ----------
     epsilon
-        Total of a pure-ε budget. Releases cost their ε.
+        Total of an (ε, δ) budget. Releases cost their ε, and their δ if they have one.
+    delta
+        Total δ, below 1; 0 for a budget of pure ε.
     rho
         Total of a zero-concentrated (zCDP) budget. Releases cost their ρ, or ε²/2.
 
     Raises
     ------
     InvalidCostError
-        Unless exactly one of the two is given as a positive finite number.
+        Unless exactly one of ε and ρ is given as a positive finite number.
 
     Notes
     -----
     Sums of costs are exact rationals, so three times 0.1 fits 0.3 and a fourth is refused. A release is
     charged before any data is read, and a failure after that keeps the charge. Composition of adaptively
-    chosen releases is additive in ε and in ρ (Rogers et al., *Privacy Odometers and Filters*, NeurIPS 2016;
+    chosen releases is additive in ε, in δ and in ρ (Rogers et al., *Privacy Odometers and Filters*, NeurIPS 2016;
     Whitehouse et al., *Fully Adaptive Composition*, ICML 2023).
 
     Examples
@@ -62,11 +65,15 @@ class Budget:
     1.1
     """
 
-    def __init__(self, epsilon: object = None, *, rho: object = None) -> None:
+    def __init__(self, epsilon: object = None, delta: object = 0, *, rho: object = None) -> None:
         if (epsilon is None) == (rho is None):
             raise InvalidCostError("Open a budget with one total: dp.Budget(epsilon=1.1) or dp.Budget(rho=0.5).")
+        no_delta = not isinstance(delta, bool) and delta == 0
+        allowed = Exact(0) if no_delta else exact(delta, "delta")
+        if not no_delta and (rho is not None or allowed >= 1):
+            raise InvalidCostError("delta= is below 1 and goes with epsilon=, as in dp.Budget(epsilon=1, delta=1e-6).")
         self._name, self._price = ("epsilon", in_epsilon) if rho is None else ("rho", in_rho)
-        self._start(exact(epsilon if rho is None else rho, self._name))
+        self._start(exact(epsilon if rho is None else rho, self._name), allowed)
 
     @classmethod
     def unlimited(cls) -> Budget:
@@ -80,16 +87,16 @@ class Budget:
         False
         """
         budget = cls.__new__(cls)
-        budget._name, budget._price = "unlimited", lambda event: Fraction(0)
-        budget._start(None)
+        budget._name, budget._price = "unlimited", lambda event: (Fraction(0), Fraction(0))
+        budget._start(None, Exact(0))
         return budget
 
     _name: str
-    _price: Callable[[Cost], Fraction]
+    _price: Callable[[Cost], tuple[Fraction, Fraction]]
 
-    def _start(self, total: Exact | None) -> None:
-        self._total = total
-        self._spent = Fraction(0)
+    def _start(self, total: Exact | None, delta: Exact) -> None:
+        self._total, self._delta = total, delta
+        self._spent = self._spent_delta = Fraction(0)
         self._charges: list[Charge] = []
         self._lock = threading.Lock()
         self._process = os.getpid()
@@ -126,6 +133,11 @@ class Budget:
         """What is left, exactly; infinity for an unlimited budget."""
         return float("inf") if self._total is None else Exact(self._total - self._spent)
 
+    @property
+    def remaining_delta(self) -> Exact:
+        """What is left of δ, exactly; 0 for a budget without."""
+        return Exact(self._delta - self._spent_delta)
+
     def charge(self, cost: Cost, query: str, mechanism: str) -> None:
         """Take the cost of a release, or refuse and take nothing.
 
@@ -140,18 +152,23 @@ class Budget:
         """
         if os.getpid() != self._process:
             raise NoBudgetError("This budget was opened in another process: open one here, with a part of its total.")
-        amount = Exact(self._price(cost))
+        amount, delta = map(Exact, self._price(cost))
         with self._lock:
-            if self._total is not None and self._spent + amount > Fraction(self._total):
-                left, name = Exact(self._total - self._spent), self._name
-                raise BudgetExceededError(
-                    f"This release asks for {name}={amount}, but {left} of {self._total} is left. "
-                    + (f"Lower it to {name}={left} or less, or " if left > 0 else "Nothing more can be released: ")
-                    + "open a larger budget."
-                )
+            for name, asked, spent, total in (
+                (self._name, amount, self._spent, self._total),
+                ("delta", delta, self._spent_delta, self._delta),
+            ):
+                if total is not None and self.private and spent + asked > Fraction(total):
+                    left = Exact(total - spent)
+                    raise BudgetExceededError(
+                        f"This release asks for {name}={asked}, but {left} of {total} is left. "
+                        + (f"Lower it to {name}={left} or less, or " if left > 0 else "Nothing more can be released: ")
+                        + "open a larger budget."
+                    )
             self._spent += amount
+            self._spent_delta += delta
             now = datetime.datetime.now(datetime.UTC)
-            self._charges.append(Charge(now, query, mechanism, str(cost), amount))
+            self._charges.append(Charge(now, query, mechanism, str(cost), amount, delta))
 
     def history(self) -> object:
         """Every charge so far, oldest first, as a pandas frame.
@@ -197,7 +214,8 @@ class Budget:
     def __repr__(self) -> str:
         if self._total is None:
             return "Budget.unlimited(): exact answers, NOT private"
-        return f"Budget({self._name}={self._total}, spent={self.spent}, remaining={self.remaining})"
+        delta = f", delta={self._delta}" if self._delta else ""
+        return f"Budget({self._name}={self._total}{delta}, spent={self.spent}, remaining={self.remaining})"
 
 
 def ambient(budget: Budget | None = None) -> Budget:

@@ -120,6 +120,17 @@ class PureDP:
 
 
 @dataclass(frozen=True)
+class ApproximateDP:
+    """A release that is (ε, δ)-differentially private."""
+
+    epsilon: Exact
+    delta: Exact
+
+    def __str__(self) -> str:
+        return f"epsilon={self.epsilon}, delta={self.delta}"
+
+
+@dataclass(frozen=True)
 class ZeroConcentratedDP:
     """A release that is ρ-zero-concentrated differentially private."""
 
@@ -129,7 +140,7 @@ class ZeroConcentratedDP:
         return f"rho={self.rho}"
 
 
-Cost = PureDP | ZeroConcentratedDP
+Cost = PureDP | ApproximateDP | ZeroConcentratedDP
 
 
 def cost(epsilon: object = None, rho: object = None) -> Cost:
@@ -152,16 +163,25 @@ def cost(epsilon: object = None, rho: object = None) -> Cost:
     return ZeroConcentratedDP(exact(rho, "rho"))
 
 
-def in_epsilon(event: Cost) -> Fraction:
-    """What the event takes of a pure-ε budget."""
+def in_epsilon(event: Cost) -> tuple[Fraction, Fraction]:
+    """What the event takes of an (ε, δ) budget, by basic composition: its ε and its δ."""
     if isinstance(event, PureDP):
-        return event.epsilon
+        return event.epsilon, Fraction(0)
+    if isinstance(event, ApproximateDP):
+        return event.epsilon, event.delta
     raise InvalidCostError(
         f"A release({event}) has no pure epsilon, so a dp.Budget(epsilon=...) cannot pay for it. "
         "Use release(epsilon=...), or open the budget with dp.Budget(rho=...)."
     )
 
 
-def in_rho(event: Cost) -> Fraction:
-    """What the event takes of a zCDP budget."""
-    return event.rho if isinstance(event, ZeroConcentratedDP) else event.epsilon**2 / 2
+def in_rho(event: Cost) -> tuple[Fraction, Fraction]:
+    """What the event takes of a zCDP budget: its ρ, and no δ."""
+    if isinstance(event, ZeroConcentratedDP):
+        return event.rho, Fraction(0)
+    if isinstance(event, PureDP):
+        return event.epsilon**2 / 2, Fraction(0)
+    raise InvalidCostError(
+        f"A release of {event} is not zero-concentrated, so a dp.Budget(rho=...) cannot pay for it. "
+        "Open the budget with dp.Budget(epsilon=..., delta=...)."
+    )

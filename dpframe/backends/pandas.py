@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from dpframe.backends.base import Request
 from dpframe.errors import PlanError
 from dpframe.keys import ARROW
 from dpframe.plan import Column, Filter, Schema, Type
+
+FIRST_DAY, LAST_DAY = (pa.scalar(day, pa.date32()) for day in (datetime.date.min, datetime.date.max))
 
 ATTRIBUTE = "dpframe"
 """The key of ``DataFrame.attrs`` under which a released frame carries its metadata."""
@@ -123,6 +126,10 @@ def _canonical(series: pd.Series, type_: Type) -> pa.Array:
     values = pc.cast(values, ARROW[type_], safe=False)
     if type_ is Type.FLOAT:
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+    if type_ is Type.DATE:
+        # Both engines' calendars end here; Arrow's do not.
+        known = pc.and_(pc.greater_equal(values, FIRST_DAY), pc.less_equal(values, LAST_DAY))
+        values = pc.if_else(known, values, pa.scalar(None, pa.date32()))
     return values
 
 
@@ -132,9 +139,9 @@ def _text(series: pd.Series) -> pa.Array:
         # Arrow reads bytes as text where a column holds nothing else: then one row would decide for all.
         if series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) not in ("string", "empty"):
             raise TypeError
-        text = pa.array(series, pa.string(), from_pandas=True)
+        text = pa.array(series, ARROW[Type.STRING], from_pandas=True)
     except (pa.ArrowException, ValueError, TypeError):
-        text = pa.array([_word(value) for value in series], pa.string())
+        text = pa.array([_word(value) for value in series], ARROW[Type.STRING])
     return text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
 
 

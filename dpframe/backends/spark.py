@@ -129,7 +129,11 @@ def _source(ref: str, type_: Type) -> str:
     if type_ is Type.OTHER:
         return f"nullif({ref} IS NOT NULL, false)"
     value = f"CAST({ref} AS {SPARK[type_]})"
-    return f"nanvl({value}, CAST(NULL AS double))" if type_ is Type.FLOAT else value
+    if type_ is Type.FLOAT:
+        return f"nanvl({value}, CAST(NULL AS double))"
+    if type_ is Type.DATE:  # the calendar that both engines share
+        return f"CASE WHEN {value} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN {value} END"
+    return value
 
 
 def _task(request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

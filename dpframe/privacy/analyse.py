@@ -28,7 +28,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 
-from dpframe.accounting.costs import Cost, PureDP
+from dpframe.accounting.costs import Cost, ZeroConcentratedDP
 from dpframe.errors import MissingBoundError
 from dpframe.mechanisms import Exact, Gaussian, Laplace, Mechanism
 from dpframe.plan import Bound, GroupBound, RowBound, Statistic, Unit
@@ -151,6 +151,6 @@ def calibrate(measured: Sequence[Measured], cost: Cost | None) -> tuple[Calibrat
 def _mechanism(measured: Measured, cost: Cost | None) -> Mechanism:
     if cost is None:
         return Exact()
-    if isinstance(cost, PureDP):
-        return Laplace.calibrate(measured.l1, cost.epsilon * measured.share)
-    return Gaussian.calibrate(measured.l2_squared, cost.rho * measured.share)
+    if isinstance(cost, ZeroConcentratedDP):
+        return Gaussian.calibrate(measured.l2_squared, cost.rho * measured.share)
+    return Laplace.calibrate(measured.l1, cost.epsilon * measured.share)
