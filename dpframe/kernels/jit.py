@@ -26,8 +26,14 @@ def kernel(function: F) -> F:
 
     Letting LLVM fuse a product with a sum means that floats may differ between CPUs in the last bits. Only
     kernels whose *integer* output is certified against every such rounding may be built on it.
+
+    Where neither the package's directory nor the user's cache directory can be written, kernels are compiled anew
+    in each process (set ``NUMBA_CACHE_DIR`` to a place that can be).
     """
-    return cast(F, njit(cache=True, **_OPTIONS)(function))
+    try:
+        return cast(F, njit(cache=True, **_OPTIONS)(function))
+    except RuntimeError:  # "no locator available"
+        return cast(F, njit(**_OPTIONS)(function))
 
 
 def inlined(function: F) -> F:

@@ -75,7 +75,9 @@ def row(law: Tabled, index: int) -> NDArray[np.float64]:
     left, width, scale = _bin(mp, index)
     series = law.series(mp, (left + width / 2) * scale, scale, _TAYLOR)
     # Economisation: the interpolant of the Taylor polynomial, by the fixed matrix that maps r^n to its own.
-    return np.array([float(sum(a * b for a, b in zip(line, series, strict=True))) for line in _interpolation()])
+    # Its entries are made over into this thread's context, lest the product take another's precision.
+    lines = [[mp.mpf(entry) for entry in line] for line in _interpolation()]
+    return np.array([float(sum(a * b for a, b in zip(line, series, strict=True))) for line in lines])
 
 
 @lru_cache(maxsize=1)

@@ -11,8 +11,8 @@ With n bits shown, everything is computed at n + 128 bits of precision, so a thr
 error of a few units in the last place times its condition number (at most about 2·n for the laws here, where
 u ≥ 2⁻ⁿ), far below the relative guard 2^-(n+64) that a decision leaves beside it. The interval and the guard
 both shrink to nothing as n grows: a cell is undecided at n bits only if a threshold lies within about 2⁻ⁿ of
-u or if u < 2⁻ⁿ, so the walk ends with probability one. It relies on mpmath's ``exp``, ``log`` and ``erfc``
-being good to 2**32 units in the last place at their working precision.
+u or if u < 2⁻ⁿ, so the walk ends with probability one. It relies on mpmath's ``exp``, ``log``, ``erfc``, ``atan``,
+``asinh`` and ``betainc`` being good to 2**32 units in the last place at their working precision.
 
 Contexts of mpmath carry their precision as mutable state, so each thread has its own.
 """

@@ -15,6 +15,7 @@ from laws import each_grid_law, each_law
 from dpframe.errors import MechanismError
 from dpframe.kernels import arsinh_normal, fresh_key, student_t
 from dpframe.kernels.heavy_laws import StudentT
+from dpframe.kernels.jit import kernel
 from dpframe.kernels.laws import Rounded
 from dpframe.kernels.sampler import Place, Shared, exact_cell
 
@@ -228,6 +229,15 @@ def test_forked_and_spawned_children_share_no_key():
     with multiprocessing.get_context("fork").Pool(4) as pool:
         keys = pool.map(_key_in_child, range(16), chunksize=1)
     assert len({*keys, fresh_key()}) == 17
+
+
+def test_kernels_work_where_nothing_can_be_cached(monkeypatch):
+    monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
+
+    def twice(x):
+        return 2 * x
+
+    assert kernel(twice)(21) == 42
 
 
 PORTABLE = """
