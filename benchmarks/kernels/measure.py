@@ -149,8 +149,13 @@ def measure(rounds: int, short: bool) -> dict[str, Any]:
     found["laws"] = {name: N / seconds / 1e6 for name, seconds in take_turns(tasks, rounds).items()}
     found["streams"] = {name: 16 * 2**20 / seconds / 1e6 for name, seconds in take_turns(streams(), rounds).items()}
     ids = np.arange(N)
-    hashed = take_turns({"siphash": lambda: siphash.hash_int64(ids, KEY[:16])}, rounds)
-    found["hash_int64"] = N / hashed["siphash"] / 1e6
+    cells = np.random.default_rng(2).integers(0, 1 << 64, (N, 2), dtype=np.uint64)
+    hashed: dict[str, Task] = {
+        "SipHash-2-4 of 64-bit ids": lambda: siphash.hash_int64(ids, KEY[:16]),
+        "words by 128-bit hash": lambda: chacha.words_at(KEY, cells),
+        "discrete_laplace by 128-bit hash": lambda: kernels.discrete_laplace(N, 10.0, key=KEY, cells=cells, out=out),
+    }
+    found["hashed"] = {name: N / seconds / 1e6 for name, seconds in take_turns(hashed, rounds).items()}
     found["two_threads"] = two_threads(rounds)
     found["small"] = small_calls(rounds)
     return found

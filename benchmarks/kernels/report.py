@@ -46,6 +46,7 @@ def bar(found: dict[str, Any]) -> list[tuple[str, float, float, str]]:
         ("AVX2 build: discrete_laplace vs Generator.laplace", v3["discrete_laplace"] / v3["numpy laplace"], 2, "×"),
         ("AVX2 build: discrete_gaussian 1000 vs normal", v3["discrete_gaussian 1000"] / v3["numpy normal"], 2, "×"),
         ("key stream vs OpenSSL", here["streams"]["key stream"] / here["streams"]["OpenSSL ChaCha20"], 1, "×"),
+        ("words by a 128-bit hash of the cell's key", here["hashed"]["words by 128-bit hash"], 100, "M/s"),
         ("two threads vs one", here["two_threads"], 1.8, "×"),
         ("a call for 1, 10, 100 cells", small, -30, "µs"),
         ("first call in a fresh process, cache warm", found["cold"][1], -0.5, "s"),
@@ -79,7 +80,7 @@ def markdown(found: dict[str, Any]) -> str:
         f"| {peer} {name} | {rate:.3g} |" for peer, rates in found["peers"].items() for name, rate in rates.items()
     ]
     lines += [f"| {name}, 64-bit words | {rate / 8:.0f} |" for name, rate in here["streams"].items()]
-    lines.append(f"| SipHash-2-4 of 64-bit ids | {here['hash_int64']:.0f} |")
+    lines += [f"| {name} | {rate:.0f} |" for name, rate in here["hashed"].items()]
     return "\n".join(lines) + "\n"
 
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dpframe.kernels.chacha import fresh_key, words
+    from dpframe.kernels.chacha import cell_key, fresh_key, words, words_at
     from dpframe.kernels.gaussian import rounded_gaussian
     from dpframe.kernels.gaussian_integers import discrete_gaussian
     from dpframe.kernels.heavy import arsinh_normal, cauchy, gamma4, student_t
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "arsinh_normal",
     "cauchy",
+    "cell_key",
     "discrete_gaussian",
     "discrete_laplace",
     "exponential",
@@ -37,11 +38,13 @@ __all__ = [
     "rounded_laplace",
     "student_t",
     "words",
+    "words_at",
 ]
 
 _HOME = {
     "arsinh_normal": "heavy",
     "cauchy": "heavy",
+    "cell_key": "chacha",
     "discrete_gaussian": "gaussian_integers",
     "discrete_laplace": "laplace",
     "exponential": "laplace",
@@ -54,6 +57,7 @@ _HOME = {
     "rounded_laplace": "laplace",
     "student_t": "heavy",
     "words": "chacha",
+    "words_at": "chacha",
 }
 
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from dpframe.kernels.chacha import CHUNK, stretch
 from dpframe.kernels.jit import inlined, kernel
-from dpframe.kernels.refine import Law, clamp, context, keyed_bits, refine
-from dpframe.kernels.sampler import Place
+from dpframe.kernels.refine import Law, clamp, context, refine
+from dpframe.kernels.sampler import Hashed, Place
 
 WORD = 64
 ESCAPE = np.int64(-(1 << 31))
@@ -97,15 +97,10 @@ class AliasTable:
     pairs: NDArray[np.int64]
     residual: Residual
 
-    def escaped(self, place: Place, i: int) -> int:
+    def escaped(self, place: Place | Hashed, i: int) -> int:
         """The value of a cell whose word says ESCAPE, from keyed bits of its own."""
-        cell = place.start + i
-
-        def more(turn: int) -> int:
-            return keyed_bits(place.key, place.stream, cell, turn + 1)
-
-        first = keyed_bits(place.key, place.stream, cell, 0)
-        size = refine(self.residual, first >> 1, more)
+        first = place.more(i, 0)
+        size = refine(self.residual, first >> 1, lambda turn: place.more(i, turn + 1))
         return clamp(-size if first & 1 else size)
 
 
@@ -177,7 +172,16 @@ def pick(w: Any, shift: Any, mask: Any, limits: Any, pairs: Any) -> Any:
 
 @kernel
 def fill_alias(
-    key: Any, stream: Any, start: Any, out: Any, doubtful: Any, log2: Any, bits: Any, limits: Any, pairs: Any
+    key: Any,
+    stream: Any,
+    start: Any,
+    given: Any,
+    out: Any,
+    doubtful: Any,
+    log2: Any,
+    bits: Any,
+    limits: Any,
+    pairs: Any,
 ) -> Any:
     """Fill ``out`` from a table; cells that drew ESCAPE are the doubtful ones."""
     buffer = np.empty(CHUNK, np.uint64)
@@ -190,10 +194,12 @@ def fill_alias(
     while done < out.size:
         offset = (start + done) & 255
         count = min(CHUNK - offset, out.size - done)
-        stretch(key, stream, start + done, count, lanes)
+        if not given.size:
+            stretch(key, stream, start + done, count, lanes)
+        words = given[done : done + count] if given.size else buffer[offset : offset + count]
         escaped = False
         for j in range(count):
-            value = pick(buffer[offset + j] >> unused, shift, mask, limits, pairs)
+            value = pick(words[j] >> unused, shift, mask, limits, pairs)
             out[done + j] = value
             escaped |= value == ESCAPE
         if escaped:

@@ -24,6 +24,7 @@ Every position is distinct and all of a block is used, so the words are the key 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from typing import Any
@@ -232,6 +233,81 @@ def words(key: bytes, stream: int, start: int, n: int) -> NDArray[np.uint64]:
     out = np.empty(n, np.uint64)
     _fill(state, np.uint64(stream), np.int64(start), out)
     return out
+
+
+@kernel
+def _fill_at(key: Any, cells: Any, out: Any) -> None:
+    wide_vectors()
+    o = np.empty(512, np.uint32)
+    for first in range(0, out.size, 32):
+        count = min(32, out.size - first)
+        for b in range(32):
+            cell = first + min(b, count - 1)
+            o[b] = _C0
+            o[b + 32] = _C1
+            o[b + 64] = _C2
+            o[b + 96] = _C3
+            for i in range(8):
+                o[b + 128 + 32 * i] = key[i]
+            for i in range(2):
+                half = cells[cell, i]
+                o[b + 384 + 64 * i] = np.uint32(half & _LOW)
+                o[b + 416 + 64 * i] = np.uint32(half >> _HALF)
+        rounds(o)
+        for b in range(count):
+            high = np.uint64(np.uint32(o[b + 32] + _C1))
+            out[first + b] = np.uint64(np.uint32(o[b] + _C0)) | (high << _HALF)
+
+
+def words_at(key: bytes, cells: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A word for each cell that is named by a 128-bit hash instead of a position.
+
+    The hash fills the state words 12 … 15, where :func:`words` has counter and stream, so the two must never
+    be used with one key: see :func:`cell_key`. The word is the first of the block.
+
+    Parameters
+    ----------
+    key
+        32 bytes.
+    cells
+        Shape (n, 2), uint64: the low and the high half of each hash.
+
+    Returns
+    -------
+    ndarray of uint64, shape (n,)
+        Independent uniform words for different hashes, equal ones for equal hashes, in any order of cells.
+
+    Raises
+    ------
+    MechanismError
+        If the key is not 32 bytes or ``cells`` is not of that shape and type.
+
+    Examples
+    --------
+    >>> cells = np.array([[1, 0], [2, 0], [1, 0]], np.uint64)
+    >>> a, b, c = words_at(bytes(32), cells)
+    >>> bool(a == c), bool(a == b)
+    (True, False)
+    """
+    state = key_words(key)
+    if not isinstance(cells, np.ndarray) or cells.dtype != np.uint64 or cells.ndim != 2 or cells.shape[1] != 2:
+        raise MechanismError("cells must be a uint64 array of shape (n, 2), the halves of 128-bit hashes.")
+    out = np.empty(len(cells), np.uint64)
+    _fill_at(state, np.ascontiguousarray(cells), out)
+    return out
+
+
+def cell_key(key: bytes, stream: int) -> bytes:
+    """The key under which the cells of a stream are addressed by hash: BLAKE2b (RFC 7693) of the stream, keyed.
+
+    Examples
+    --------
+    >>> cell_key(bytes(32), 0) == cell_key(bytes(32), 1)
+    False
+    """
+    return hashlib.blake2b(
+        stream.to_bytes(8, "little"), key=key, digest_size=KEY_BYTES, person=b"dpframe-cells"
+    ).digest()
 
 
 def check_position(stream: int, start: int, n: int) -> None:

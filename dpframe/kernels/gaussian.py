@@ -22,6 +22,7 @@ def rounded_gaussian(
     key: bytes | None = None,
     stream: int = 0,
     start: int = 0,
+    cells: NDArray[np.uint64] | None = None,
     out: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """The Gaussian mechanism in real numbers, rounded once: round((values + N(0, σ²))/grid), exactly.
@@ -44,6 +45,9 @@ def rounded_gaussian(
         serve two releases.
     stream, start
         Cell i reads the word at position ``start + i`` of this stream, and nothing else.
+    cells
+        Instead of ``start``: a 128-bit hash for each cell, shape (n, 2) of uint64, low half first. Cell i then reads
+        the word that its hash names, so that its noise does not depend on the order or partition of cells.
     out
         Where to write: int64, shape (n,), contiguous. A new array if None.
 
@@ -73,4 +77,4 @@ def rounded_gaussian(
     >>> (steps * 2.0**-10).shape
     (3,)
     """
-    return rounded(NORMAL, n, sigma, grid, values, Place.of(key, stream, start, n), out, name="sigma")
+    return rounded(NORMAL, n, sigma, grid, values, Place.of(key, stream, start, n, cells), out, name="sigma")

@@ -148,6 +148,7 @@ def discrete_gaussian(
     key: bytes | None = None,
     stream: int = 0,
     start: int = 0,
+    cells: NDArray[np.uint64] | None = None,
     out: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Exact samples of the discrete Gaussian law, P(X = k) ∝ exp(−k²/2σ²).
@@ -163,6 +164,9 @@ def discrete_gaussian(
         serve two releases.
     stream, start
         Cell i reads the word at position ``start + i`` of this stream, and nothing else.
+    cells
+        Instead of ``start``: a 128-bit hash for each cell, shape (n, 2) of uint64, low half first. Cell i then reads
+        the word that its hash names, so that its noise does not depend on the order or partition of cells.
     out
         Where to write: int64, shape (n,), contiguous. A new array if None.
 
@@ -189,15 +193,15 @@ def discrete_gaussian(
     True
     """
     sigma = check_scale("sigma", sigma)
-    place = Place.of(key, stream, start, n)
+    place = Place.of(key, stream, start, n, cells)
     out = check_out(out, n)
     if sigma <= LARGEST_ALIAS:
         columns = _alias(sigma)
         layout = (columns.columns_log2, columns.bits, columns.limits, columns.pairs)
         return sample(fill_alias, lambda i: columns.escaped(place, i), place, out, *layout)
-    cells = Shared(DiscreteGaussian(sigma))
+    shared = Shared(DiscreteGaussian(sigma))
     parameters = (table(NORMAL), *inversion_parameters(sigma))
-    return sample(fill_shared, lambda i: exact_cell(cells, place, i), place, out, *parameters)
+    return sample(fill_shared, lambda i: exact_cell(shared, place, i), place, out, *parameters)
 
 
 def inversion_parameters(sigma: float) -> tuple[float, float, np.uint64, float, float]:

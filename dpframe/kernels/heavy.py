@@ -30,6 +30,7 @@ def student_t(
     key: bytes | None = None,
     stream: int = 0,
     start: int = 0,
+    cells: NDArray[np.uint64] | None = None,
     out: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Values plus Student's t noise, rounded once: round((values + scale·t_df)/grid), exactly.
@@ -43,7 +44,7 @@ def student_t(
     df
         Degrees of freedom, from 1 to 64. The tables for 1 and 3 come with the package; any other is made, and its
         bounds checked, at the first use in a process, which takes some ten seconds.
-    key, stream, start, out
+    key, stream, start, cells, out
         As for :func:`dpframe.kernels.discrete_laplace`.
 
     Returns
@@ -67,7 +68,7 @@ def student_t(
     """
     if isinstance(df, bool) or not isinstance(df, int | float | np.integer | np.floating) or not 1 <= df <= 64:
         raise MechanismError(f"df must be a number from 1 to 64, not {df!r}; try df=3.")
-    return rounded(StudentT(float(df)), n, scale, grid, values, Place.of(key, stream, start, n), out)
+    return rounded(StudentT(float(df)), n, scale, grid, values, Place.of(key, stream, start, n, cells), out)
 
 
 def cauchy(
@@ -79,6 +80,7 @@ def cauchy(
     key: bytes | None = None,
     stream: int = 0,
     start: int = 0,
+    cells: NDArray[np.uint64] | None = None,
     out: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Values plus Cauchy noise, rounded once: round((values + scale·C)/grid), C of density ∝ 1/(1 + z²), exactly.
@@ -89,7 +91,7 @@ def cauchy(
         How many cells.
     scale, grid, values
         As for :func:`dpframe.kernels.rounded_laplace`.
-    key, stream, start, out
+    key, stream, start, cells, out
         As for :func:`dpframe.kernels.discrete_laplace`.
 
     Returns
@@ -111,7 +113,7 @@ def cauchy(
     >>> cauchy(4, 10.0).dtype
     dtype('int64')
     """
-    return rounded(StudentT(1.0), n, scale, grid, values, Place.of(key, stream, start, n), out)
+    return rounded(StudentT(1.0), n, scale, grid, values, Place.of(key, stream, start, n, cells), out)
 
 
 def gamma4(
@@ -123,6 +125,7 @@ def gamma4(
     key: bytes | None = None,
     stream: int = 0,
     start: int = 0,
+    cells: NDArray[np.uint64] | None = None,
     out: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Values plus noise of density ∝ 1/(1 + z⁴), rounded once: round((values + scale·Z)/grid), exactly.
@@ -133,7 +136,7 @@ def gamma4(
         How many cells.
     scale, grid, values
         As for :func:`dpframe.kernels.rounded_laplace`. Z has variance 1.
-    key, stream, start, out
+    key, stream, start, cells, out
         As for :func:`dpframe.kernels.discrete_laplace`.
 
     Returns
@@ -155,7 +158,7 @@ def gamma4(
     >>> gamma4(4, 10.0).dtype
     dtype('int64')
     """
-    return rounded(Quartic(), n, scale, grid, values, Place.of(key, stream, start, n), out)
+    return rounded(Quartic(), n, scale, grid, values, Place.of(key, stream, start, n, cells), out)
 
 
 def arsinh_normal(
@@ -168,6 +171,7 @@ def arsinh_normal(
     key: bytes | None = None,
     stream: int = 0,
     start: int = 0,
+    cells: NDArray[np.uint64] | None = None,
     out: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Values plus noise sinh(σN)/σ, N standard normal, rounded once: round((values + scale·Z)/grid), exactly.
@@ -181,7 +185,7 @@ def arsinh_normal(
     sigma
         σ, from 1/8 to 2. The table for 2/√3 comes with the package; any other is made, and its bounds checked, at
         the first use in a process, which takes some ten seconds.
-    key, stream, start, out
+    key, stream, start, cells, out
         As for :func:`dpframe.kernels.discrete_laplace`.
 
     Returns
@@ -205,4 +209,4 @@ def arsinh_normal(
     """
     if isinstance(sigma, bool) or not isinstance(sigma, float | int) or not 0.125 <= sigma <= 2.0:
         raise MechanismError(f"sigma must be a number from 1/8 to 2, not {sigma!r}; try sigma={2 / math.sqrt(3)!r}.")
-    return rounded(ArsinhNormal(float(sigma)), n, scale, grid, values, Place.of(key, stream, start, n), out)
+    return rounded(ArsinhNormal(float(sigma)), n, scale, grid, values, Place.of(key, stream, start, n, cells), out)

@@ -206,6 +206,7 @@ def fill_shared(
     key: Any,
     stream: Any,
     start: Any,
+    given: Any,
     out: Any,
     doubtful: Any,
     table: Any,
@@ -215,7 +216,7 @@ def fill_shared(
     scale: Any,
     shift: Any,
 ) -> Any:
-    """Fill ``out`` at one scale; see :func:`dpframe.kernels.sampler.sample` for the first five arguments.
+    """Fill ``out`` at one scale; see :func:`dpframe.kernels.sampler.sample` for the first six arguments.
 
     ``table`` is a quantile table or :data:`LOGARITHM`, ``e`` and ``k`` are the law's E and K, ``signs`` is 1
     for a law of both signs and 0 for one of non-negative values.
@@ -229,8 +230,9 @@ def fill_shared(
     while done < out.size:
         offset = (start + done) & 255
         count = min(CHUNK - offset, out.size - done)
-        stretch(key, stream, start + done, count, lanes)
-        words = buffer[offset : offset + count]
+        if not given.size:
+            stretch(key, stream, start + done, count, lanes)
+        words = given[done : done + count] if given.size else buffer[offset : offset + count]
         quantiles(words, table, rows, q)
         part = out[done : done + count]
         found = decide_shared(words, q, scale, shift, e, k, signs, part, done, doubtful, found)
@@ -243,6 +245,7 @@ def fill_cells(
     key: Any,
     stream: Any,
     start: Any,
+    given: Any,
     out: Any,
     doubtful: Any,
     table: Any,
@@ -273,8 +276,9 @@ def fill_cells(
     while done < out.size:
         offset = (start + done) & 255
         count = min(CHUNK - offset, out.size - done)
-        stretch(key, stream, start + done, count, lanes)
-        words = buffer[offset : offset + count]
+        if not given.size:
+            stretch(key, stream, start + done, count, lanes)
+        words = given[done : done + count] if given.size else buffer[offset : offset + count]
         quantiles(words, table, rows, q)
         if given_scales.size > 1:
             load_scales(given_scales[done : done + count], steps, scales)

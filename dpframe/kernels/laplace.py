@@ -38,6 +38,7 @@ def discrete_laplace(
     key: bytes | None = None,
     stream: int = 0,
     start: int = 0,
+    cells: NDArray[np.uint64] | None = None,
     out: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Exact samples of the discrete Laplace law, P(X = k) ∝ exp(−|k|/scale).
@@ -54,6 +55,9 @@ def discrete_laplace(
         serve two releases.
     stream, start
         Cell i reads the word at position ``start + i`` of this stream, and nothing else.
+    cells
+        Instead of ``start``: a 128-bit hash for each cell, shape (n, 2) of uint64, low half first. Cell i then reads
+        the word that its hash names, so that its noise does not depend on the order or partition of cells.
     out
         Where to write: int64, shape (n,), contiguous. A new array if None.
 
@@ -80,10 +84,10 @@ def discrete_laplace(
     True
     """
     scale = check_scale("scale", scale)
-    place = Place.of(key, stream, start, n)
-    cells = Shared(DiscreteLaplace(scale))
+    place = Place.of(key, stream, start, n, cells)
+    shared = Shared(DiscreteLaplace(scale))
     parameters = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(1), scale, _shift(scale))
-    return sample(fill_shared, lambda i: exact_cell(cells, place, i), place, check_out(out, n), *parameters)
+    return sample(fill_shared, lambda i: exact_cell(shared, place, i), place, check_out(out, n), *parameters)
 
 
 def geometric(
@@ -93,6 +97,7 @@ def geometric(
     key: bytes | None = None,
     stream: int = 0,
     start: int = 0,
+    cells: NDArray[np.uint64] | None = None,
     out: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Exact samples of the geometric law on 0, 1, 2, …: P(X = k) ∝ exp(−k/scale).
@@ -103,7 +108,7 @@ def geometric(
         How many cells.
     scale
         b, from 2**-10 to 2**50, in units of the output; the mean is q/(1−q), q = exp(−1/b).
-    key, stream, start, out
+    key, stream, start, cells, out
         As for :func:`discrete_laplace`.
 
     Returns
@@ -122,10 +127,10 @@ def geometric(
     True
     """
     scale = check_scale("scale", scale)
-    place = Place.of(key, stream, start, n)
-    cells = Shared(Geometric(scale))
+    place = Place.of(key, stream, start, n, cells)
+    shared = Shared(Geometric(scale))
     parameters = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(0), scale, 0.0)
-    return sample(fill_shared, lambda i: exact_cell(cells, place, i, signs=0), place, check_out(out, n), *parameters)
+    return sample(fill_shared, lambda i: exact_cell(shared, place, i, signs=0), place, check_out(out, n), *parameters)
 
 
 def rounded_laplace(
@@ -137,6 +142,7 @@ def rounded_laplace(
     key: bytes | None = None,
     stream: int = 0,
     start: int = 0,
+    cells: NDArray[np.uint64] | None = None,
     out: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """The Laplace mechanism in real numbers, rounded once: round((values + scale·Lap(1))/grid), exactly.
@@ -153,7 +159,7 @@ def rounded_laplace(
         A power of two. It and the shape must depend on public parameters only.
     values
         What to add the noise to, shape (n,); zeros if None. NaN counts as 0; entries are held to ±2**62 steps.
-    key, stream, start, out
+    key, stream, start, cells, out
         As for :func:`discrete_laplace`.
 
     Returns
@@ -177,7 +183,7 @@ def rounded_laplace(
     >>> (steps * 2.0**-10).shape
     (3,)
     """
-    return rounded(EXPONENTIAL, n, scale, grid, values, Place.of(key, stream, start, n), out)
+    return rounded(EXPONENTIAL, n, scale, grid, values, Place.of(key, stream, start, n, cells), out)
 
 
 def exponential(
@@ -189,6 +195,7 @@ def exponential(
     key: bytes | None = None,
     stream: int = 0,
     start: int = 0,
+    cells: NDArray[np.uint64] | None = None,
     out: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Values plus one-sided exponential noise, rounded once: round((values + scale·Exp(1))/grid), exactly.
@@ -199,7 +206,7 @@ def exponential(
         How many cells.
     scale, grid, values
         As for :func:`rounded_laplace`.
-    key, stream, start, out
+    key, stream, start, cells, out
         As for :func:`discrete_laplace`.
 
     Returns
@@ -217,4 +224,4 @@ def exponential(
     >>> bool((exponential(1000, 3.0, grid=0.5) >= 0).all())
     True
     """
-    return rounded(EXPONENTIAL, n, scale, grid, values, Place.of(key, stream, start, n), out, signs=0)
+    return rounded(EXPONENTIAL, n, scale, grid, values, Place.of(key, stream, start, n, cells), out, signs=0)

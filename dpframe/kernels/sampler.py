@@ -10,8 +10,9 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dpframe.errors import MechanismError
 from dpframe.kernels.arguments import check_grid, check_out, check_scale, check_scales, check_values
-from dpframe.kernels.chacha import check_position, fresh_key, key_words, words
+from dpframe.kernels.chacha import cell_key, check_position, fresh_key, key_words, words, words_at
 from dpframe.kernels.inversion import LARGEST, LOGARITHM, SMALLEST, fill_cells, fill_shared
 from dpframe.kernels.laws import Continuous, Exponential, Rounded, Tabled
 from dpframe.kernels.quantile_table import table
@@ -27,8 +28,9 @@ class Place:
 
     Examples
     --------
-    >>> Place.of(bytes(32), stream=7, start=100, n=10).start
-    100
+    >>> place = Place.of(bytes(32), stream=7, start=100, n=10)
+    >>> place.start, len(place.given)
+    (100, 0)
     """
 
     key: bytes
@@ -36,10 +38,60 @@ class Place:
     start: int
 
     @staticmethod
-    def of(key: bytes | None, stream: int, start: int, n: int) -> Place:
+    def of(
+        key: bytes | None, stream: int, start: int, n: int, cells: NDArray[np.uint64] | None = None
+    ) -> Place | Hashed:
         """The checked place of ``n`` cells; a fresh key from the operating system if ``key`` is None."""
         check_position(stream, start, n)
-        return Place(fresh_key() if key is None else key, int(stream), int(start))
+        key = fresh_key() if key is None else key
+        key_words(key)
+        if cells is None:
+            return Place(key, int(stream), int(start))
+        own = cell_key(key, int(stream))
+        given = words_at(own, cells)
+        if start or len(given) != n:
+            raise MechanismError(f"cells must have shape ({n}, 2), and takes the place of start=; leave that out.")
+        return Hashed(own, int(stream), cells, given)
+
+    @property
+    def given(self) -> NDArray[np.uint64]:
+        """No words: the kernels make them."""
+        return np.empty(0, np.uint64)
+
+    def word(self, i: int) -> int:
+        """The word of cell i."""
+        return int(words(self.key, self.stream, self.start + i, 1)[0])
+
+    def more(self, i: int, turn: int) -> int:
+        """Further bits of cell i."""
+        return keyed_bits(self.key, self.stream, self.start + i, turn)
+
+
+@dataclass(frozen=True, eq=False)
+class Hashed:
+    """Which words the cells of a call read: those that their 128-bit hashes name, whatever the order of cells.
+
+    Examples
+    --------
+    >>> cells = np.array([[1, 0], [2, 0]], np.uint64)
+    >>> Place.of(bytes(32), 0, 0, 2, cells).given.shape
+    (2,)
+    """
+
+    key: bytes
+    stream: int
+    cells: NDArray[np.uint64]
+    given: NDArray[np.uint64]
+    start: int = 0
+
+    def word(self, i: int) -> int:
+        """The word of cell i."""
+        return int(self.given[i])
+
+    def more(self, i: int, turn: int) -> int:
+        """Further bits of cell i."""
+        low, high = self.cells[i].tolist()
+        return keyed_bits(self.key, self.stream, low | high << 64, turn)
 
 
 class Cells(Protocol):
@@ -96,15 +148,19 @@ class PerCell:
 
 
 def sample(
-    fill: Callable[..., int], exact: Callable[[int], int], place: Place, out: NDArray[np.int64], *parameters: Any
+    fill: Callable[..., int],
+    exact: Callable[[int], int],
+    place: Place | Hashed,
+    out: NDArray[np.int64],
+    *parameters: Any,
 ) -> NDArray[np.int64]:
     """Run ``fill`` over ``out`` and replace every doubtful cell by its exact value.
 
     Parameters
     ----------
     fill
-        ``fill(key_words, stream, start, out, doubtful, *parameters)`` writes values, lists the indices of doubtful
-        cells in ``doubtful`` as far as they fit, and returns how many there are.
+        ``fill(key_words, stream, start, given, out, doubtful, *parameters)`` writes values, lists the indices of
+        doubtful cells in ``doubtful`` as far as they fit, and returns how many there are.
     exact
         ``exact(i)`` is the exact value of cell i.
     place
@@ -118,7 +174,7 @@ def sample(
     >>> discrete_laplace(3, 1.0).shape
     (3,)
     """
-    head = (key_words(place.key), np.uint64(place.stream), np.int64(place.start), out)
+    head = (key_words(place.key), np.uint64(place.stream), np.int64(place.start), place.given, out)
     doubtful = np.empty(_FEW, np.int64)
     found = fill(*head, doubtful, *parameters)
     if found > _FEW:
@@ -129,7 +185,7 @@ def sample(
     return out
 
 
-def exact_cell(cells: Cells, place: Place, i: int, *, signs: int = 1, shown: int = WORD_BITS) -> int:
+def exact_cell(cells: Cells, place: Place | Hashed, i: int, *, signs: int = 1, shown: int = WORD_BITS) -> int:
     """The value of cell i by exact inversion: what the float kernels must agree with.
 
     Parameters
@@ -149,11 +205,10 @@ def exact_cell(cells: Cells, place: Place, i: int, *, signs: int = 1, shown: int
     >>> exact_cell(Shared(DiscreteLaplace(10.0)), place, 3) == discrete_laplace(4, 10.0, key=bytes(32))[3]
     np.True_
     """
-    cell = place.start + i
-    word = int(words(place.key, place.stream, cell, 1)[0])
+    word = place.word(i)
     negative = bool(word & signs)
     law, base = cells.law(i, negative)
-    size = refine(law, word >> 1, lambda turn: keyed_bits(place.key, place.stream, cell, turn), shown=shown)
+    size = refine(law, word >> 1, lambda turn: place.more(i, turn), shown=shown)
     return clamp((-size if negative else size) + base)
 
 
@@ -163,7 +218,7 @@ def rounded(
     scale: float | ArrayLike,
     grid: float,
     values: ArrayLike | None,
-    place: Place,
+    place: Place | Hashed,
     out: NDArray[np.int64] | None,
     *,
     signs: int = 1,

@@ -25,8 +25,12 @@ def in_block_order(words: np.ndarray) -> bytes:
 
 
 def openssl(key: bytes, stream: int, block: int, size: int) -> bytes:
-    nonce = block.to_bytes(8, "little") + stream.to_bytes(8, "little")
-    return Cipher(algorithms.ChaCha20(key, nonce), None).encryptor().update(bytes(size))
+    """Block by block, because ``cryptography`` will not carry from the low half of the counter to the high one."""
+    text = b""
+    for counter in range(block, block + -(-size // 64)):
+        nonce = counter.to_bytes(8, "little") + stream.to_bytes(8, "little")
+        text += Cipher(algorithms.ChaCha20(key, nonce), None).encryptor().update(bytes(64))
+    return text[:size]
 
 
 def test_rfc_8439_block_function():
@@ -62,6 +66,12 @@ def test_equals_openssl(key, stream, superblock):
 def test_slices_equal_the_whole(start, n):
     whole = chacha.words(KEY, 3, 0, 2200)
     assert (chacha.words(KEY, 3, start, n) == whole[start : start + n]).all()
+
+
+def test_the_counter_carries_into_its_high_half():
+    superblock = 2**27 - 1  # its last block is number 2**32 - 1
+    ours = in_block_order(chacha.words(KEY, 5, 256 * superblock, 512))
+    assert ours == openssl(KEY, 5, 32 * superblock, 512 * 8)
 
 
 def test_the_last_word_and_none():
@@ -108,3 +118,24 @@ def test_refuses_keys(key):
 def test_refuses_places(name, place):
     with pytest.raises(MechanismError, match=f"^{name} must be a whole number"):
         chacha.words(KEY, *place)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 70), st.integers(0, 2**64 - 1))
+def test_words_by_hash_equal_openssl(key, n, seed):
+    cells = np.random.default_rng(seed).integers(0, 1 << 64, (n, 2), dtype=np.uint64)
+    expected = [int.from_bytes(openssl(key, int(high), int(low), 8), "little") for low, high in cells.tolist()]
+    assert chacha.words_at(key, cells).tolist() == expected
+
+
+def test_keys_of_streams_addressed_by_hash_are_their_own():
+    keys = {chacha.cell_key(key, stream) for key in (KEY, bytes(32)) for stream in (0, 1, 2**64 - 1)}
+    assert len(keys | {KEY, bytes(32)}) == 8
+
+
+@pytest.mark.parametrize(
+    "cells", [np.zeros((3, 2), np.int64), np.zeros(6, np.uint64), np.zeros((3, 3), np.uint64), [[0, 0]]]
+)
+def test_refuses_cells(cells):
+    with pytest.raises(MechanismError, match=r"shape \(n, 2\)"):
+        chacha.words_at(KEY, cells)

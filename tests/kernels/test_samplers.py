@@ -221,6 +221,29 @@ def test_refuses_sigmas(sigma):
         arsinh_normal(3, 1.0, sigma=sigma)
 
 
+@each_law
+@pytest.mark.parametrize("scale", [9.0, 2.0**45])
+def test_cells_named_by_hash_keep_their_noise_in_any_order(case, scale):
+    cells = np.random.default_rng(3).integers(0, 1 << 64, (90, 2), dtype=np.uint64)
+    whole = case.draw(90, scale, key=KEY, stream=2, cells=cells)
+    order = np.random.default_rng(4).permutation(90)
+    assert (case.draw(90, scale, key=KEY, stream=2, cells=cells[order]) == whole[order]).all()
+    assert (case.draw(7, scale, key=KEY, stream=2, cells=cells[40:47]) == whole[40:47]).all()
+    assert (case.draw(90, scale, key=KEY, stream=3, cells=cells) != whole).any()
+    place = Place.of(KEY, 2, 0, 90, cells)
+    if scale > case.inverts_above:
+        exact = Shared(case.law(scale))
+        assert whole.tolist() == [exact_cell(exact, place, i, signs=case.signs) for i in range(90)]
+
+
+@each_law
+def test_refuses_cells(case):
+    cells = np.zeros((3, 2), np.uint64)
+    for n, start in ((4, 0), (3, 1)):
+        with pytest.raises(MechanismError, match="takes the place of start="):
+            case.draw(n, 1.0, start=start, cells=cells)
+
+
 def _key_in_child(_):
     return fresh_key()
 
