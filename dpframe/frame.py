@@ -260,7 +260,7 @@ class PrivateFrame:
         2     c      0
         """
         if not columns:
-            raise PlanError("Name at least one column to group by, or aggregate the frame directly.")
+            raise PlanError("Name at least one column to group by, or aggregate the frame itself.")
         if len(set(_names("groupby", columns))) != len(columns):
             raise PlanError("A column is grouped by twice: name each once.")
         return GroupedFrame(self, columns, _keys(self.plan.schema, columns, keys))

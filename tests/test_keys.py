@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import dpframe as dp
 from dpframe.errors import ColumnTypeError, KeysError
-from dpframe.keys import MOST_CELLS, Keys, product
+from dpframe.keys import MOST_CELLS, Keys
 from dpframe.plan import Column, Schema, Type
 
 DAY = datetime.date(2024, 2, 29)
@@ -62,7 +63,7 @@ def test_a_great_product_is_counted_without_being_listed() -> None:
     assert repr(twenty).endswith("3,486,784,401 keys)")
     assert sum(len(factor.domains) for factor in twenty.factors) == 20
     # Python's own len() ends at 2**63 - 1; what is beyond is still counted, and refused as too many.
-    beyond = product([twenty, dp.keys({f"l{at}": [1, 2, 3] for at in range(21)})])
+    beyond = twenty * dp.keys({f"l{at}": [1, 2, 3] for at in range(21)})
     assert f"{3**41:,} keys" in repr(beyond)
     schema = Schema(tuple(Column(name, f"c{at}", Type.INTEGER) for at, name in enumerate(beyond.columns)), 41)
     with pytest.raises(KeysError, match="too many"):
@@ -103,7 +104,7 @@ def factored(draw: st.DrawFn) -> Keys:
             sets.append(
                 dp.keys(pa.table({n: pa.array(c, types[k]) for n, k, c in zip(names, kinds, columns, strict=True)}))
             )
-    return product(sets)
+    return math.prod(sets, start=Keys(()))
 
 
 @settings(max_examples=150, deadline=None)
