@@ -79,7 +79,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     found: dict[str, Any] = {
-        "machine": {"cpu": llvm_cpu(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": {
+            "cpu": llvm_cpu(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "load": os.getloadavg()[1],
+        },
         "here": measure(options.rounds, short=False),
         "peers": {name: peer(name, options.peers, options.rounds) for name in PEERS},
         "narrow": {cpu: narrow(cpu, options.rounds) for cpu in ("x86-64-v3", "x86-64")},

@@ -61,7 +61,7 @@ def markdown(found: dict[str, Any]) -> str:
         "# Noise kernels",
         "",
         f"`python -m benchmarks.kernels` on {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}.",
-        "One core, 10⁶ cells, median of the rounds; ratios are within one run.",
+        f"One core, 10⁶ cells, median of the rounds; ratios are within one run. Load average {machine['load']:.1f}.",
         "",
         "| what | measured | bar |",
         "|---|---|---|",

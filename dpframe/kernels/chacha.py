@@ -236,27 +236,28 @@ def words(key: bytes, stream: int, start: int, n: int) -> NDArray[np.uint64]:
 
 
 @kernel
-def _fill_at(key: Any, cells: Any, out: Any) -> None:
+def _fill_at(key: Any, halves: Any, out: Any) -> None:
+    """``out[i]`` for the hash ``halves[2 * i] + 2**64 * halves[2 * i + 1]``; out's size is a multiple of 32."""
     wide_vectors()
     o = np.empty(512, np.uint32)
     for first in range(0, out.size, 32):
-        count = min(32, out.size - first)
+        given = halves[2 * first : 2 * first + 64]
+        part = out[first : first + 32]
         for b in range(32):
-            cell = first + min(b, count - 1)
             o[b] = _C0
             o[b + 32] = _C1
             o[b + 64] = _C2
             o[b + 96] = _C3
             for i in range(8):
                 o[b + 128 + 32 * i] = key[i]
-            for i in range(2):
-                half = cells[cell, i]
-                o[b + 384 + 64 * i] = np.uint32(half & _LOW)
-                o[b + 416 + 64 * i] = np.uint32(half >> _HALF)
+            o[b + 384] = np.uint32(given[2 * b] & _LOW)
+            o[b + 416] = np.uint32(given[2 * b] >> _HALF)
+            o[b + 448] = np.uint32(given[2 * b + 1] & _LOW)
+            o[b + 480] = np.uint32(given[2 * b + 1] >> _HALF)
         rounds(o)
-        for b in range(count):
-            high = np.uint64(np.uint32(o[b + 32] + _C1))
-            out[first + b] = np.uint64(np.uint32(o[b] + _C0)) | (high << _HALF)
+        for b in range(32):
+            second = np.uint64(np.uint32(o[b + 32] + _C1))
+            part[b] = np.uint64(np.uint32(o[b] + _C0)) | (second << _HALF)
 
 
 def words_at(key: bytes, cells: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -292,9 +293,14 @@ def words_at(key: bytes, cells: NDArray[np.uint64]) -> NDArray[np.uint64]:
     state = key_words(key)
     if not isinstance(cells, np.ndarray) or cells.dtype != np.uint64 or cells.ndim != 2 or cells.shape[1] != 2:
         raise MechanismError("cells must be a uint64 array of shape (n, 2), the halves of 128-bit hashes.")
-    out = np.empty(len(cells), np.uint64)
-    _fill_at(state, np.ascontiguousarray(cells), out)
-    return out
+    n = len(cells)
+    whole = n - n % LANES
+    last = np.zeros((LANES, 2), np.uint64)
+    last[: n - whole] = cells[whole:]
+    out = np.empty(whole + LANES, np.uint64)
+    _fill_at(state, np.ascontiguousarray(cells).ravel(), out[:whole])
+    _fill_at(state, last.ravel(), out[whole:])
+    return out[:n]
 
 
 def cell_key(key: bytes, stream: int) -> bytes:

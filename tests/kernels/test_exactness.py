@@ -1,8 +1,12 @@
 """The float filter is never wrong: it agrees with exact inversion, and at a threshold it yields."""
 
 import numpy as np
-from laws import at_scales, each_grid_law, each_law
+import pytest
+from laws import CASES, at_scales, each_grid_law, each_law
 
+from dpframe.kernels.inversion import LOGARITHM, decide_cells, load_values, quantiles
+from dpframe.kernels.laws import EXPONENTIAL, Rounded
+from dpframe.kernels.quantile_table import table
 from dpframe.kernels.refine import context, refine
 from dpframe.kernels.sampler import PerCell, Place, Shared, exact_cell
 
@@ -63,6 +67,38 @@ def test_no_sure_decision_at_a_threshold_is_wrong(case, scale):
     assert (out >= ks)[sure & (tails < edges)].all()
     assert (out < ks)[sure & (tails > edges)].all()
     assert sure.sum() > tails.size // 3
+
+
+@pytest.mark.parametrize("x", [2.3, -0.7, 1e-12, -1e-12, 0.5, 12345.678])
+@pytest.mark.parametrize(
+    ("case", "sign"),
+    [(case, sign) for case in CASES if case.on_a_grid for sign in range(case.signs + 1)],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_no_sure_decision_at_a_threshold_around_a_value_is_wrong(case, x, sign):
+    scale, base = 37.5, int(np.floor(x))
+    law = Rounded(case.noise, scale, x, base, bool(sign))
+    near = near_thresholds(law, scale, np.random.default_rng(6))
+    tails, edges, ks = (np.array(column, np.int64) for column in zip(*near, strict=True))
+    n = tails.size
+    source = LOGARITHM if case.noise is EXPONENTIAL else table(case.noise)
+    words = (tails.astype(np.uint64) << np.uint64(1)) | np.uint64(sign)
+    q = np.empty(n)
+    quantiles(words, source, np.empty(n, np.int64), q)
+    scales, shifts, values = np.full(n, scale), np.full(n, 0.5), np.full(n, x)
+    parts, bases = np.empty(n), np.empty(n, np.int64)
+    load_values(values, 1.0, parts, bases)
+    assert (bases == base).all()
+    out, doubtful = np.empty(n, np.int64), np.empty(n, np.int64)
+    e, k, signs = case.noise.e, case.noise.k, np.uint64(case.signs)
+    found = decide_cells(words, q, scales, shifts, parts, bases, e, k, signs, out, 0, doubtful, 0)
+    sure = np.ones(n, bool)
+    sure[doubtful[:found]] = False
+    sizes = (base - out) if sign else (out - base)
+    assert not sure[tails == edges].any()
+    assert (sizes >= ks)[sure & (tails < edges)].all()
+    assert (sizes < ks)[sure & (tails > edges)].all()
+    assert sure.sum() > n // 3
 
 
 @each_law
