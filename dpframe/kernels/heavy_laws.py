@@ -61,18 +61,30 @@ class StudentT:
         return self._constant(mp) * (1 + y * y / d) ** (-(d + 1) / 2)
 
     def tail(self, mp: Any, y: Any) -> Any:
-        """The regularised incomplete beta function I_w(d/2, 1/2) at w = d/(d + y²), closed where d is 1 or 3."""
-        d = mp.mpf(self.df)
+        """The regularised incomplete beta function I_w(d/2, 1/2) at w = d/(d + y²); a finite sum for whole d."""
         if self.df == 1:
             return 2 / mp.pi * mp.atan(1 / y)
-        if self.df == 3:
+        if self.df.is_integer():
             precision = mp.prec
-            mp.prec = precision + 2 * max(0, int(mp.mag(y))) + 16  # the difference below cancels
-            a = mp.sqrt(d) / y
-            tail = 2 / mp.pi * (mp.atan(a) - a / (1 + a * a))
+            mp.prec = precision + int(self.df) * max(0, int(mp.mag(y))) + 32  # the difference cancels down to y^-d
+            tail = self._finite(mp, mp.mpf(y), int(self.df))
             mp.prec = precision
             return +tail
+        d = mp.mpf(self.df)
         return mp.betainc(d / 2, mp.mpf(0.5), 0, d / (d + y * y), regularized=True)
+
+    @staticmethod
+    def _finite(mp: Any, y: Any, d: int) -> Any:
+        """Abramowitz and Stegun, *Handbook of Mathematical Functions* (1964), 26.7.3 and 26.7.4."""
+        odd = d % 2
+        square = d / (d + y * y)  # cos²θ, θ = atan(y/√d)
+        sine, cosine = mp.sqrt(1 - square), mp.sqrt(square)
+        term = cosine if odd else mp.mpf(1)
+        total = mp.mpf(0)
+        for j in range(2 + odd, d + 1, 2):
+            total += term
+            term *= square * (j - 1) / j
+        return 2 / mp.pi * (mp.atan(mp.sqrt(d) / y) - sine * total) if odd else 1 - sine * total
 
     def quantile(self, mp: Any, u: Any) -> Any:
         """Newton's method from a value beyond the root: T(y) ≤ c·d^((d−1)/2)·y^(−d)."""

@@ -144,3 +144,12 @@ def test_tails_are_the_integrals_of_their_densities(law):
         for y in ("0.01", "0.9", "1.5", "40"):
             whole = mpmath.quad(lambda z: law.density(mpmath.mp, z), [mpmath.mpf(y), 2 * mpmath.mpf(y), mpmath.inf])
             assert abs(law.tail(mpmath.mp, mpmath.mpf(y)) / whole - 1) < 1e-15
+
+
+@pytest.mark.parametrize("df", [1, 2, 3, 4, 5, 8, 13])
+def test_finite_sums_of_students_tail(df):
+    with mpmath.workprec(200):
+        for y in map(mpmath.mpf, ("0.001", "0.5", "1", "7.25", "1e6")):
+            w = df / (df + y * y)
+            beta = mpmath.betainc(mpmath.mpf(df) / 2, 0.5, 0, w, regularized=True)
+            assert abs(StudentT(float(df)).tail(mpmath.mp, y) / beta - 1) < mpmath.ldexp(1, -170)
