@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from dpframe import errors
@@ -43,13 +44,29 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # The kernels bring numba, which a program that only plans queries need not wait for.
-    if name == "kernels":
-        from importlib import import_module
+_LAZY = {
+    "GaussianNoise": "dpframe.mechanisms.table",
+    "GeometricNoise": "dpframe.mechanisms.table",
+    "LaplaceNoise": "dpframe.mechanisms.table",
+    "SmoothArsinhNormal": "dpframe.mechanisms.smooth",
+    "SmoothCauchy": "dpframe.mechanisms.smooth",
+    "SmoothGamma": "dpframe.mechanisms.smooth",
+    "SmoothLaplace": "dpframe.mechanisms.smooth",
+    "SmoothStudentT": "dpframe.mechanisms.smooth",
+}
+"""Public names that bring numba, for which a program that only plans queries need not wait."""
 
+
+def __getattr__(name: str) -> Any:
+    if name == "kernels":
         return import_module("dpframe.kernels")
-    raise AttributeError(f"module 'dpframe' has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module 'dpframe' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY, "kernels"])
 
 
 attach()

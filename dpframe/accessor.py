@@ -17,8 +17,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dpframe.accounting import Budget
     from dpframe.frame import PrivateFrame
     from dpframe.keys import Keys
+    from dpframe.mechanisms.table import TableMechanism
     from dpframe.plan import Number
     from dpframe.result import ReleaseInfo
 
@@ -84,6 +86,57 @@ class Accessor:
         from dpframe.keys import keys
 
         return keys(self._frame[list(columns or self._frame.columns)])
+
+    def noise(
+        self,
+        columns: Mapping[str, TableMechanism] | None = None,
+        /,
+        *,
+        keep: Iterable[str] = (),
+        budget: Budget | None = None,
+        **named: TableMechanism,
+    ) -> Any:
+        """Add noise to columns of a table that is already aggregated. The caller vouches for the sensitivity.
+
+        Every other column comes out as it is: see to it that those are public. A column that a mechanism takes its
+        sensitivity from does not come out unless ``keep`` names it.
+
+        Parameters
+        ----------
+        columns, **named
+            The mechanism of each column: ``empcy=dp.SmoothLaplace("ssmax", alpha=0.05, epsilon=0.4, delta=0.05)``.
+        keep
+            Sensitivity columns to leave in the answer.
+        budget
+            The budget to charge with every mechanism's cost; None is the innermost open one.
+
+        Returns
+        -------
+        frame
+            A frame of the same kind that never changes: int64 for integer columns, else float64 multiples of a
+            public power of two. A missing value counts as 0.
+
+        Raises
+        ------
+        BudgetError
+            When there is no budget, or it has too little left. Nothing is charged.
+        PlanError, ColumnTypeError, UnknownColumnError
+            For what is not a mechanism, or not a number column.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> table = pd.DataFrame({"state": ["CA", "NY"], "jobs": [283, 2905]})
+        >>> with dp.Budget(epsilon=1) as budget:
+        ...     noisy = table.dp.noise(jobs=dp.LaplaceNoise(sensitivity=1, epsilon=0.4))
+        ...     budget.remaining
+        0.6
+        >>> noisy.dtypes["jobs"], list(noisy["state"])
+        (dtype('int64'), ['CA', 'NY'])
+        """
+        from dpframe.noise import add_noise
+
+        return add_noise(self._frame, {**(columns or {}), **named}, keep=keep, budget=budget)
 
     def release_info(self) -> ReleaseInfo:
         """What a released frame says of itself: mechanisms, scales, cost, unit and bounds.

@@ -16,7 +16,9 @@ def explanation(question: Question, epsilon: object = None, rho: object = None) 
     lines = [f"{name} = {text}" for name, text, _ in question.answers]
     lines += str(plan).split("\n")[1:]
     if question.by:
-        groups = f"{len(question.keys):,} public keys of {', '.join(question.by)}"
+        groups = (
+            f"{len(question.keys):,} public key{'' if len(question.keys) == 1 else 's'} of {', '.join(question.by)}"
+        )
         lines.append(f"  groups  {groups}; rows of other groups are dropped")
     if plan.unit.id is not None:
         lines.append(f"  policy  rows without {plan.unit.id.name} are dropped")

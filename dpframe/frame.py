@@ -74,8 +74,15 @@ def protect(
     return PrivateFrame(frame, Plan(schema, schema, unit))
 
 
+class Shown:
+    """Shows its text in a notebook as anywhere else."""
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
 @dataclass(frozen=True, repr=False, eq=False)
-class PrivateFrame:
+class PrivateFrame(Shown):
     """A private table at some point of the chain: its schema, steps, unit and bounds; never its rows.
 
     Every method returns a new object. Begin with ``frame.dp.protect()``; end with ``.release(...)``.
@@ -287,9 +294,6 @@ class PrivateFrame:
     def __repr__(self) -> str:
         return str(self.plan)
 
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
-
 
 def _names(call: str, names: Any) -> tuple[str, ...]:
     """Column names; a :class:`PlanError` for anything else, such as a list where names stand one by one."""
@@ -359,7 +363,7 @@ def _keys(schema: Schema, by: tuple[str, ...], given: Any) -> Keys:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class GroupedFrame:
+class GroupedFrame(Shown):
     """A private table grouped by columns with public keys."""
 
     frame: PrivateFrame
@@ -418,12 +422,9 @@ class GroupedFrame:
     def __repr__(self) -> str:
         return f"{self.frame!r}\n  groupby {', '.join(self.by)}: {len(self.keys):,} public keys"
 
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
-
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Query:
+class Query(Shown):
     """A question that can be explained and released. Reads nothing until :meth:`release`."""
 
     source: Any = field(repr=False)
@@ -496,6 +497,3 @@ class Query:
 
     def __repr__(self) -> str:
         return explanation(self.question)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 from dpframe.accounting import Budget, ambient
 from dpframe.accounting import cost as read_cost
 from dpframe.aggregates import Answer, Noisy
-from dpframe.backends import Backend, Request, backend_of
+from dpframe.backends import Request, backend_of
 from dpframe.errors import DataPlaneError, PlanError
 from dpframe.plan import Define, GroupBound, Statistic, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
@@ -56,8 +56,8 @@ def release(
     backend = backend_of(frame)
     backend.check(frame)
     if cost is not None:
-        budget.charge(cost, str(question), ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated)))
-    exact = _read(backend, frame, asked)
+        budget.charge([cost], str(question), ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated)))
+    exact = guarded(lambda: backend.aggregate(frame, asked))
     noisy = {
         each.measured.statistic: each.mechanism.add(row, key, stream)
         for stream, (each, row) in enumerate(zip(calibrated, exact, strict=True))
@@ -67,10 +67,10 @@ def release(
     return backend.freeze(table, dumps(describe(question, calibrated, spent, budget.private, confidence)), frame)
 
 
-def _read(backend: Backend, frame: Any, asked: Request) -> npt.NDArray[np.int64]:
-    """The exact statistics. A failure is reported by its kind alone: its message may quote a private value."""
+def guarded(read: Callable[[], Any]) -> Any:
+    """What an engine finds. A failure is reported by its kind alone: its message may quote a private value."""
     try:
-        return backend.aggregate(frame, asked)
+        return read()
     except Exception as error:
         operator.debug("the engine failed", exc_info=True)
         condition = getattr(error, "getCondition", lambda: None)()

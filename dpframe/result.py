@@ -51,7 +51,7 @@ class ReleaseInfo:
     unit, bounds
         The privacy unit and the contribution bounds on it.
     by, groups
-        The grouping columns and the number of public groups.
+        The grouping columns and the number of public groups; None for noise on a table as it was.
     confidence
         The confidence of every half-width and interval.
     columns
@@ -63,7 +63,7 @@ class ReleaseInfo:
     unit: str
     bounds: tuple[str, ...]
     by: tuple[str, ...]
-    groups: int
+    groups: int | None
     confidence: float
     columns: tuple[ColumnInfo, ...]
 
@@ -79,8 +79,9 @@ class ReleaseInfo:
             "A differentially private release" if self.private else "EXACT answers: NOT PRIVATE, do not publish",
             f"  cost    {self.cost}",
             f"  unit    {self.unit}{''.join(f', {bound}' for bound in self.bounds)}",
-            f"  groups  {self.groups:,}{' by ' + ', '.join(self.by) if self.by else ''}",
         ]
+        if self.groups is not None:
+            lines.append(f"  groups  {self.groups:,}{' by ' + ', '.join(self.by) if self.by else ''}")
         for column in self.columns:
             lines.append(f"  {column.name} = {column.aggregate}")
             lines += [

@@ -30,7 +30,7 @@ TABLE = pd.DataFrame({"user": ["u", "v"], "x": [1.0, 2.0]})
 
 
 def charge(budget: dp.Budget, **named: object) -> None:
-    budget.charge(cost(**named), "query", "mechanism")
+    budget.charge([cost(**named)], "query", "mechanism")
 
 
 def number(draw: random.Random) -> tuple[object, Fraction]:
@@ -81,6 +81,8 @@ def test_a_float_is_its_shortest_decimal() -> None:
     assert Fraction(dp.Budget(1e-17).total) == Fraction(1, 10**17)
     assert Fraction(dp.Budget(np.float32(0.1)).total) == Fraction(1, 10)
     assert Exact(7, 10) == 0.7 and Exact(7, 10) < 0.70000001 and str(Exact(1, 3)) == "1/3"
+    # Every way to write it, which Python 3.12 would write as a fraction.
+    assert f"{Exact(7, 10)} {Exact(7, 10)!s} {Exact(7, 10)!r} {Exact(7, 10):.3f}" == "0.7 0.7 0.7 0.700"
 
 
 BAD: dict[str, Any] = {

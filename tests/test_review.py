@@ -100,7 +100,7 @@ COLUMNS: dict[str, tuple[Any, int]] = {
     "Arrow nulls": (pd.Series([None] * 4, dtype=pd.ArrowDtype(pa.null())), 0),
     "Arrow time": (pd.Series([datetime.time(1), None] * 2, dtype=pd.ArrowDtype(pa.time64("us"))), 2),
     "mixed objects": (pd.Series([1, "a", b"x", None], dtype=object), 1),
-    "half surrogates": (pd.Series(["\ud800", "a", "b", None]), 2),
+    "half surrogates": (pd.Series(["\ud800", "a", "b", None], dtype=object), 2),
     "tuples": (pd.Series([(1,), (), ("a",), None]), 0),
     "text with NA": (pd.Series(["a", pd.NA, "b", "\ud800"], dtype="string[python]"), 2),
     "instants with a zone": (pd.Series(pd.date_range("2020", periods=4, tz="Europe/Zurich")), 4),
@@ -151,6 +151,8 @@ TABLE = pd.DataFrame({"user": ["u", "v"], "n": [1, 2], "x": [1.0, np.nan], "g": 
 PRIVATE = TABLE.dp.protect()
 BY_ID = TABLE.dp.protect(id="user")
 
+# As objects: the text columns of pandas 3 cannot hold it.
+BROKEN = pd.DataFrame([[1]], columns=pd.Index(["\udfff"], dtype=object))
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     # These failed in the engine, or with an error of the engine's own, some of them after the charge.
     "bounds beyond 64 bits": (lambda: PRIVATE.mean("n", 2**70, 2**70 + 10), BoundsError),
@@ -161,7 +163,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "rows beyond 64 bits": (lambda: BY_ID.bound(rows=2**70).bound(rows=3).count(), PlanError),
     "groups beyond 64 bits": (lambda: BY_ID.bound(2**70, 2**70).bound(rows=3).count(), PlanError),
     "half a pair as a name": (lambda: PRIVATE.agg(**{"\ud800": dp.count()}), PlanError),
-    "half a pair as a column": (lambda: TABLE.rename(columns={"x": "\udfff"}).dp.protect().count(), PlanError),
+    "half a pair as a column": (lambda: BROKEN.dp.protect().count(), PlanError),
     "a list as a column": (lambda: PRIVATE.groupby(["g"], keys=["a"]).count(), PlanError),  # type: ignore[arg-type]
     "a list to select": (lambda: PRIVATE.select(["g"]).count(), PlanError),  # type: ignore[arg-type]
     "a list to rename": (lambda: PRIVATE.rename(["g"]).count(), PlanError),  # type: ignore[arg-type]

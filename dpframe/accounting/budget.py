@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
@@ -138,8 +138,8 @@ class Budget:
         """What is left of δ, exactly; 0 for a budget without."""
         return Exact(self._delta - self._spent_delta)
 
-    def charge(self, cost: Cost, query: str, mechanism: str) -> None:
-        """Take the cost of a release, or refuse and take nothing.
+    def charge(self, costs: Sequence[Cost], query: str, mechanism: str) -> None:
+        """Take the costs of a release, all or none.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class Budget:
         """
         if os.getpid() != self._process:
             raise NoBudgetError("This budget was opened in another process: open one here, with a part of its total.")
-        amount, delta = map(Exact, self._price(cost))
+        amount, delta = (Exact(sum(parts)) for parts in zip(*map(self._price, costs), strict=True))
         with self._lock:
             for name, asked, spent, total in (
                 (self._name, amount, self._spent, self._total),
@@ -168,7 +168,7 @@ class Budget:
             self._spent += amount
             self._spent_delta += delta
             now = datetime.datetime.now(datetime.UTC)
-            self._charges.append(Charge(now, query, mechanism, str(cost), amount, delta))
+            self._charges.append(Charge(now, query, mechanism, " and ".join(map(str, costs)), amount, delta))
 
     def history(self) -> object:
         """Every charge so far, oldest first, as a pandas frame.

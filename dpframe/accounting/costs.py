@@ -45,6 +45,10 @@ class Exact(Fraction):
 
     __str__ = __repr__
 
+    def __format__(self, spec: str) -> str:
+        # From Python 3.12 on a Fraction formats itself, as 7/10.
+        return format(float(self), spec) if spec else repr(self)
+
     def __eq__(self, other: object) -> bool:
         return Fraction.__eq__(self, _shortest(other))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from dpframe.errors import FrameError
 from dpframe.keys import Keys
-from dpframe.plan import Bound, Schema, Statistic, Step, Sum, Type
+from dpframe.plan import Bound, Schema, Statistic, Step, Type
+
+Floats = npt.NDArray[np.float64]
 
 KNOWN = {"pandas": "dpframe.backends.pandas", "pyspark": "dpframe.backends.spark"}
 """The backend of a frame, by the library that its class comes from."""
@@ -54,6 +56,44 @@ class Request:
     salt: bytes
 
 
+class Draw(Protocol):
+    """What a table mechanism does, as far as an engine is concerned."""
+
+    @property
+    def sensitivity(self) -> float | str: ...
+
+    @property
+    def floor(self) -> float: ...
+
+    def scale(self, sensitivity: Floats) -> Floats: ...
+
+    def draw(
+        self, values: Floats, scale: Floats, grid: float, *, key: bytes, stream: int, start: int
+    ) -> npt.NDArray[np.int64]: ...
+
+
+@dataclass(frozen=True)
+class NoiseTask:
+    """All that an engine must know to noise one column of a table; all that travels to a worker.
+
+    Parameters
+    ----------
+    column, mechanism
+        What to noise, and how.
+    grid, integer
+        The power of two that the answer is a multiple of; 1 for an integer column.
+    key, stream
+        The release's key and this column's stream; no key is no noise, for unlimited budgets.
+    """
+
+    column: str
+    mechanism: Draw
+    grid: float
+    integer: bool
+    key: bytes | None
+    stream: int
+
+
 class Backend(Protocol):
     """The verbs of an engine, each a function of the backend's module."""
 
@@ -65,6 +105,9 @@ class Backend(Protocol):
 
     def aggregate(self, frame: Any, request: Request) -> npt.NDArray[np.int64]:
         """The exact statistics, (statistics, cells). The first and only time that rows are read."""
+
+    def noise(self, frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str) -> Any:
+        """The frame with noise on some columns and without others, fixed, carrying ``info``."""
 
     def freeze(self, table: pa.Table, info: str, like: Any) -> Any:
         """A frame of the kind of ``like`` that never changes and carries ``info``."""
@@ -92,6 +135,3 @@ def read(statistics: tuple[Statistic, ...]) -> list[str]:
     """The refs that the statistics read, each once, in a fixed order."""
     refs = (statistic.ref for statistic in statistics if statistic.ref is not None)
     return sorted(set(refs), key=lambda ref: int(ref[1:]))
-
-
-__all__ = ["Backend", "Request", "Sum", "backend_of", "read"]

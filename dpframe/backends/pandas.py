@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.backends import exact
-from dpframe.backends.base import Request
+from dpframe.backends.base import NoiseTask, Request
+from dpframe.backends.table import noisy
 from dpframe.errors import PlanError
 from dpframe.keys import ARROW
 from dpframe.plan import Column, Filter, Schema, Type
@@ -150,6 +152,21 @@ def _word(value: object) -> str | None:
         return value if isinstance(value, str) and value.encode() is not None else None
     except UnicodeEncodeError:
         return None
+
+
+def noise(frame: pd.DataFrame, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str) -> pd.DataFrame:
+    """The frame with noise on some columns and without others; row ``i`` is cell ``i``. The index stays."""
+    out = frame.drop(columns=list(drop))
+    for task in tasks:
+        type_ = Type.INTEGER if task.integer else Type.FLOAT
+        values = _canonical(frame[task.column], type_).fill_null(0).to_numpy()
+        of = task.mechanism.sensitivity
+        sensitivity = None
+        if isinstance(of, str):
+            sensitivity = _canonical(frame[of], Type.FLOAT).fill_null(float("nan")).to_numpy()
+        out[task.column] = noisy(task, values, sensitivity, 0)
+    out.attrs[ATTRIBUTE] = info
+    return out
 
 
 def freeze(table: pa.Table, info: str, like: pd.DataFrame) -> pd.DataFrame:

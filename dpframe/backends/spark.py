@@ -8,7 +8,7 @@ sums of the public groups that have any row.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,12 +17,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dpframe.backends import exact
-from dpframe.backends.base import Request
+from dpframe.backends.base import NoiseTask, Request
+from dpframe.backends.table import noisy
 from dpframe.errors import StoppedSessionError
 from dpframe.plan import Column, Filter, Schema, Type
 
 METADATA = "dpframe"
 """The key of every column's metadata under which a released frame carries its own."""
+
+ROW = "__dpframe_row"
+"""A column of row numbers, while noise is drawn."""
 
 TYPES = {
     "tinyint": Type.INTEGER,
@@ -156,13 +160,53 @@ def _sums(table: pa.Table, request: Request) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array(cells), *map(pa.array, sums)], ["cell", *names])
 
 
+def noise(frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str) -> Any:
+    """The frame with noise on some columns and without others, drawn in the tasks and checkpointed.
+
+    The rows are fixed first: then a row's number, and with it the word it takes, is the same in every retry. The
+    answer is fixed after, and a block of it that is lost is an error, never a second draw.
+    """
+    from pyspark.sql import functions as F
+
+    rows = _spark(frame).localCheckpoint(eager=True).withColumn(ROW, F.monotonically_increasing_id())
+    answers = {
+        task.column: _draw(task)(
+            F.col(ROW),
+            F.coalesce(F.col(f"`{task.column}`").cast("bigint" if task.integer else "double"), F.lit(0)),
+            F.col(f"`{of}`").cast("double") if isinstance(of := task.mechanism.sensitivity, str) else F.lit(0.0),
+        )
+        for task in tasks
+    }
+    noised = rows.withColumns(answers).drop(ROW, *drop).localCheckpoint(eager=True)
+    noised = _carrying(noised, info)
+    return noised.pandas_api() if _on_spark(frame) else noised
+
+
+def _draw(task: NoiseTask) -> Any:
+    """The UDF that noises the cells of one column, a batch at a time."""
+    import pandas as pd
+    from pyspark.sql.functions import pandas_udf
+
+    def cells(row: pd.Series, value: pd.Series, sensitivity: pd.Series) -> pd.Series:
+        # A batch is a run of rows of one partition, so its numbers have no gap.
+        by_cell = sensitivity.to_numpy() if isinstance(task.mechanism.sensitivity, str) else None
+        return pd.Series(noisy(task, value.to_numpy(), by_cell, int(row.iloc[0]) if len(row) else 0))
+
+    cells.__annotations__ = dict.fromkeys(("row", "value", "sensitivity", "return"), pd.Series)
+    return pandas_udf(cells, "bigint" if task.integer else "double")
+
+
+def _carrying(frame: Any, info: str) -> Any:
+    """The frame with the metadata on each of its columns, so that a selection still has it."""
+    for name in frame.columns:
+        frame = frame.withMetadata(name, {METADATA: info})
+    return frame
+
+
 def freeze(table: pa.Table, info: str, like: Any) -> Any:
     """A Spark frame over local rows: fixed values in the plan itself, which no action computes again."""
     session = _spark(like).sparkSession
-    frame = session.createDataFrame(table)
-    frame = frame.withMetadata(frame.columns[0], {METADATA: info})
-    for name in frame.columns[1:]:
-        frame = frame.withMetadata(name, {METADATA: info})
+    frame = _carrying(session.createDataFrame(table), info)
     return frame.pandas_api() if _on_spark(like) else frame
 
 
