@@ -1,0 +1,456 @@
+"""Noise for aggregated tables: what each pair of neighbours can learn, the laws, the stated widths, and refusals."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from dpframe.accounting import ApproximateDP, PureDP, ZeroConcentratedDP
+from dpframe.errors import DPFrameError, InvalidCostError, MechanismError
+from dpframe.mechanisms import smooth_bounds as bounds
+from dpframe.mechanisms.smooth import SmoothArsinhNormal, SmoothCauchy, SmoothGamma, SmoothLaplace, SmoothStudentT
+from dpframe.mechanisms.table import GaussianNoise, GeometricNoise, LaplaceNoise
+
+KEY = bytes(range(32))
+N = 100_000
+SIGMA = 2 / math.sqrt(3)
+Z = np.concatenate([-np.geomspace(30, 1e9, 2000)[::-1], np.linspace(-30, 30, 120_001), np.geomspace(30, 1e9, 2000)])
+
+
+def quartic_tail(z: float) -> float:
+    """P(|Z| > z) for the density √2/π/(1 + z⁴), by quadrature."""
+    return float(integrate.quad(lambda y: 2 * math.sqrt(2) / math.pi / (1 + y**4), z, math.inf, epsabs=0)[0])
+
+
+def quartic_cdf(z: np.ndarray) -> np.ndarray:
+    """P(Z ≤ z), in closed form."""
+    root = math.sqrt(2)
+    logs = np.log((z * z + root * z + 1) / (z * z - root * z + 1)) / 2
+    return 0.5 + (logs + np.arctan(root * z + 1) + np.arctan(root * z - 1)) / (2 * math.pi)
+
+
+EXAMPLES = [
+    LaplaceNoise(3, 0.5),
+    GaussianNoise(3, 0.125),
+    GeometricNoise(3, 0.5),
+    SmoothLaplace("x", 0.05, 0.4, 0.05),
+    SmoothGamma("x", 0.05, 1),
+    SmoothCauchy("x", 0.05, 1),
+    SmoothStudentT("x", 0.05, 1),
+    SmoothArsinhNormal("x", 0.05, 0.5),
+]
+LAWS = {
+    LaplaceNoise: stats.laplace.cdf,
+    GaussianNoise: stats.norm.cdf,
+    SmoothLaplace: stats.laplace.cdf,
+    SmoothGamma: quartic_cdf,
+    SmoothCauchy: stats.cauchy.cdf,
+    SmoothStudentT: stats.t(3).cdf,
+    SmoothArsinhNormal: lambda z: stats.norm.cdf(np.arcsinh(SIGMA * z) / SIGMA),
+}
+names = [type(each).__name__ for each in EXAMPLES]
+
+
+# --- Privacy: every pair of neighbours on a grid ---------------------------------------------------------------------
+
+
+def student(d: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda z: (d + 1) / 2 * np.log1p(z * z / d)
+
+
+def quartic(z: np.ndarray) -> np.ndarray:
+    return np.log1p(z**4)
+
+
+def largest_loss(minus_log: Callable[[np.ndarray], np.ndarray], eta: float, b: float) -> float:
+    """The largest |log of a ratio of densities|, both ways round, over a grid of outputs, shifts and scale ratios."""
+    largest = 0.0
+    for x in np.linspace(0, b, 7):
+        for sign in (-1, 1):
+            r = math.exp(sign * x)
+            for share in (0, 0.5, 0.9, 1):
+                shift = share * eta * min(1, r)
+                loss = minus_log((Z - shift) / r) + math.log(r) - minus_log(Z)
+                largest = max(largest, float(np.abs(loss).max()))
+    return largest
+
+
+PURE = [
+    (SmoothGamma("x", math.expm1(0.05), 1), quartic, 0.05),
+    (SmoothGamma("x", math.expm1(0.001), 0.1), quartic, 0.001),
+    (SmoothGamma("x", math.expm1(0.3), 1), quartic, 0.3),
+    (SmoothGamma("x", math.expm1(0.5), 6), quartic, 0.5),
+    (SmoothCauchy("x", 0.05, 1), student(1), 0.05),
+    (SmoothCauchy("x", 0.9, 1), student(1), 0.9),
+    (SmoothCauchy("x", 0.01, 0.1), student(1), 0.01),
+    (SmoothCauchy("x", 0.5, 5), student(1), 0.5),
+    (SmoothStudentT("x", 0.05, 1), student(3), 0.05),
+    (SmoothStudentT("x", 0.3, 1), student(3), 0.3),
+    (SmoothStudentT("x", 0.01, 0.1), student(3), 0.01),
+    (SmoothStudentT("x", 0.5, 5), student(3), 0.5),
+    (SmoothStudentT("x", 0.1, 1, df=6.5), student(6.5), 0.1),
+]
+
+
+@pytest.mark.parametrize(("mechanism", "minus_log", "b"), PURE, ids=lambda each: str(each)[:70])
+def test_no_pair_of_neighbours_loses_more_than_epsilon_and_some_lose_just_that(
+    mechanism: SmoothGamma, minus_log: Callable[[np.ndarray], np.ndarray], b: float
+) -> None:
+    epsilon, eta = float(mechanism.epsilon), 1 / mechanism.factor
+    assert 0.999 * epsilon < largest_loss(minus_log, eta, b) <= epsilon
+    assert largest_loss(minus_log, 1.1 * eta, b) > epsilon
+
+
+def test_the_least_scales_at_no_smoothing_are_those_of_the_largest_slopes() -> None:
+    tiny, epsilon = Fraction(1, 10**9), Fraction(1, 1000)
+    assert bounds.quartic_eta(epsilon, tiny) == pytest.approx(1e-3 / 3**0.75, rel=1e-3)
+    for d in (1.0, 3.0, 8.0):
+        assert bounds.student_eta(epsilon, tiny, d) == pytest.approx(1e-3 * 2 * math.sqrt(d) / (d + 1), rel=1e-3)
+
+
+def hockey_stick(epsilon: float, shift: float, r: float) -> float:
+    """∫ (p − e^ε·q)₊ for p = Lap(0, 1) and q = Lap(shift, r), by quadrature between the kinks and crossings."""
+
+    def gap(z: np.ndarray) -> np.ndarray:
+        return np.exp(-np.abs(z)) / 2 - np.exp(epsilon - np.abs(z - shift) / r) / (2 * r)
+
+    ends = np.union1d(np.linspace(-80, 80, 200_001), [0, shift])
+    return float(np.trapezoid(np.maximum(gap(ends), 0), ends))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "epsilon", "delta"),
+    [(0.05, 0.4, 0.05), (0.02, 1, 1e-6), (0.1, 0.25, 0.05), (2.8, 8, 0.05), (0.3, 1, 1e-2), (1.2, 0.5, 0.4)],
+)
+def test_smooth_laplace_spends_delta_and_no_more(alpha: float, epsilon: float, delta: float) -> None:
+    mechanism = SmoothLaplace("x", alpha, epsilon, delta)
+    eta, b = 1 / mechanism.factor, math.log1p(alpha)
+    found = {
+        (r, share): hockey_stick(epsilon, share * eta * min(1, r), r)
+        for x in np.linspace(0, b, 7)
+        for r in (math.exp(x), math.exp(-x))
+        for share in (0, 0.5, 1)
+    }
+    worst = max(found.values())
+    assert worst <= delta + 1e-7
+    assert worst == pytest.approx(float(bounds.laplace_delta(Fraction(epsilon), eta, Fraction(b))), abs=1e-7)
+    if eta < epsilon * (1 - 1e-9):  # else a plain Laplace mechanism of that sensitivity would need as much
+        assert worst > 0.99 * delta - 1e-7
+    r, share = max(found, key=lambda pair: found[pair])
+    assert share == 1 and abs(math.log(r)) == pytest.approx(b)
+
+
+def test_the_usual_condition_for_smooth_laplace_is_not_enough() -> None:
+    alpha, epsilon = 2.8, 8
+    assert 2 * math.log(1 / 0.05) * math.log1p(alpha) <= epsilon
+    exact = float(bounds.laplace_delta(Fraction(epsilon), epsilon / 2, bounds.smoothing_of(Fraction("2.8"))))
+    assert exact == pytest.approx(0.0580, abs=5e-5) == pytest.approx(hockey_stick(8, 4 / 3.8, 1 / 3.8), abs=5e-5)
+    assert SmoothLaplace("x", alpha, epsilon, 0.05).factor > 2 / epsilon
+
+
+def test_smooth_laplace_takes_no_more_noise_than_usual_where_that_is_private() -> None:
+    for epsilon in (0.1, 0.4, 1, 4):
+        for delta in (0.05, 1e-3, 1e-6):
+            alpha = math.expm1(epsilon / (2 * math.log(1 / delta)))
+            assert SmoothLaplace("x", alpha, epsilon, delta).factor <= 2 / epsilon
+
+
+def arsinh_loss(n: np.ndarray, shift: float, x: float) -> np.ndarray:
+    """Of Z = sinh(σn)/σ against shift + e^x·Z."""
+    other = np.arcsinh((np.sinh(SIGMA * n) - SIGMA * shift) * math.exp(-x)) / SIGMA
+    return (other**2 - n**2) / 2 + np.log(np.cosh(SIGMA * other)) - np.log(np.cosh(SIGMA * n)) + x
+
+
+def renyi(order: float, shift: float, x: float) -> float:
+    """D_order of Z against shift + e^x·Z, as an integral over n."""
+    near = np.linspace(-20, 20, 4001)
+    slope = 1.05 * np.abs(np.gradient(arsinh_loss(near, shift, x), near)).max() + 1e-6
+    n = np.linspace(-1, 1, 20_001) * (12 + order * slope)
+    loss = arsinh_loss(n, shift, x)
+    assert np.abs(np.gradient(loss, n)).max() <= slope  # so what lies further out is about e^-72 of the whole
+    powers = (order - 1) * loss - n * n / 2
+    top = powers.max()
+    return float(top + math.log(np.trapezoid(np.exp(powers - top), n) / math.sqrt(2 * math.pi))) / (order - 1)
+
+
+@pytest.mark.parametrize(("smoothing", "rho"), [(0.05, 0.5), (0.001, 0.01), (0.02, 0.02), (0.3, 0.5), (0.1, 2)])
+def test_smooth_arsinh_normal_is_concentrated(smoothing: float, rho: float) -> None:
+    eta = 1 / SmoothArsinhNormal("x", smoothing, rho).factor
+
+    def worst(size: float, orders: tuple[float, ...]) -> float:
+        return max(
+            renyi(order, share * size * min(1, math.exp(x)), x) / order
+            for order in orders
+            for x in (-smoothing, -smoothing / 2, 0, smoothing / 2, smoothing)
+            for share in (0, 1)
+        )
+
+    assert 0.6 * rho < worst(eta, (1.01, 1.1, 1.5, 2, 4, 8, 16, 32, 64)) <= rho
+    assert worst(1.5 * eta, (1.01, 2)) > rho
+
+
+def test_the_scores_of_the_arsinh_normal_law_have_the_tails_that_its_proof_asks() -> None:
+    n = np.linspace(-20, 20, 2001)  # the trapezoidal rule on what falls like this is right to the last digits
+    weights = stats.norm.pdf(n) * (n[1] - n[0])
+    tanh = np.tanh(SIGMA * n)
+    shift, size = (n + SIGMA * tanh) / np.cosh(SIGMA * n), n / SIGMA * tanh + tanh**2
+    assert np.abs(shift).max() < 1.14
+    steps = 0.02 * 1.002 ** np.arange(2655)
+    assert steps[-1] > 4
+    for score, c in ((shift, bounds.ARSINH_SHIFT), (size - 1, bounds.ARSINH_DILATION)):
+        assert (weights * score).sum() == pytest.approx(0, abs=1e-12)
+        assert (weights * score**2 * np.exp(0.02 * np.abs(score))).sum() < c * c
+        for sign in (-1, 1):
+            cumulants = np.log([(weights * np.exp(sign * step * score)).sum() for step in steps])
+            assert (cumulants[1:] < c * c * steps[:-1] ** 2 / 2).all()
+    beyond = steps[-1]
+    assert 1.14 * beyond < bounds.ARSINH_SHIFT**2 * beyond**2 / 2  # and so for every larger one
+    assert beyond < bounds.ARSINH_DILATION**2 * beyond**2 / 2  # T − 1 ≥ −1
+    # T − 1 ≤ |n|/σ, and E e^(s|n|) ≤ 2·e^(s²/2).
+    assert math.log(2) + (beyond / SIGMA) ** 2 / 2 < bounds.ARSINH_DILATION**2 * beyond**2 / 2
+    assert (size - 1 <= np.abs(n) / SIGMA + 1e-12).all() and SIGMA**-2 < bounds.ARSINH_DILATION**2
+
+
+# --- Sensitivities and scales ----------------------------------------------------------------------------------------
+
+
+def test_scales() -> None:
+    engine = 2 / 0.4 * 10  # the Census engine at alpha=.05, ssmax=200, epsilon=.4: S = 10, scale 50
+    mine = SmoothLaplace("ssmax", 0.05, 0.4, 0.05).scale(np.array([200.0]))[0]
+    assert mine == pytest.approx(25) and mine >= 25 and mine < engine
+    assert LaplaceNoise(3, 0.5).scale(np.zeros(2)).tolist() == [6, 6]
+    assert GaussianNoise(3, 0.125).scale(np.zeros(1)).tolist() == [6]
+    assert GeometricNoise(3, "0.5").scale(np.ones(1)).tolist() == [6]
+    for sensitivity, cost in ((0.1, 0.3), ("0.7", "1/3"), (1, 0.1), (5, "0.7")):
+        exact = Fraction(str(sensitivity)) / Fraction(str(cost))
+        assert Fraction(LaplaceNoise(sensitivity, cost).scale(np.zeros(1))[0]) >= exact
+        square = Fraction(str(sensitivity)) ** 2 / (2 * Fraction(str(cost)))
+        assert Fraction(GaussianNoise(sensitivity, cost).scale(np.zeros(1))[0]) ** 2 >= square
+
+
+@pytest.mark.parametrize("mechanism", EXAMPLES, ids=names)
+def test_no_entry_raises_and_none_gets_less_than_the_floor(mechanism: SmoothCauchy) -> None:
+    entries = np.array([0, -0.0, -1, -math.inf, 5e-324, 1e-300, math.nan, math.inf, 1e300, 1, 7])
+    with np.errstate(all="raise", under="ignore", over="ignore"):
+        scales = mechanism.scale(entries)
+        drawn = mechanism.draw(entries, scales, 1.0, key=KEY, stream=1, start=0)
+    assert scales.shape == entries.shape and np.isfinite(scales).all()
+    least = mechanism.scale(np.zeros(1))[0]
+    assert (scales >= least).all() and (scales[:6] == least).all()
+    assert drawn.dtype == np.int64 and drawn.shape == entries.shape
+    assert mechanism.scale(np.empty(0)).size == 0
+    assert mechanism.draw(np.empty(0), np.empty(0), 1.0, key=KEY, stream=1, start=0).size == 0
+    if isinstance(mechanism.sensitivity, str):
+        assert scales[7] == scales[8] > 1e11
+        assert scales[6] == (least if hasattr(mechanism, "alpha") else scales[7])
+    else:
+        assert (scales == least).all()
+
+
+def test_the_floor_is_what_it_is_called() -> None:
+    for kind, cost in ((SmoothCauchy, 1), (SmoothStudentT, 1), (SmoothArsinhNormal, 0.5)):
+        mechanism = kind("x", 0.05, cost, floor=0.25)
+        assert mechanism.floor == 0.25
+        assert mechanism.scale(np.array([0.1]))[0] == pytest.approx(0.25 * mechanism.factor)
+        assert mechanism.scale(np.array([0.5]))[0] == pytest.approx(0.5 * mechanism.factor)
+    assert SmoothGamma("x", 0.05, 1).floor == 1 and LaplaceNoise(2, 1).floor == 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.integers(0, 2000), min_size=1, max_size=6),
+    st.data(),
+    st.sampled_from([Fraction(1, 100), Fraction(1, 20), Fraction(3, 10), Fraction(1), Fraction(5, 2)]),
+)
+def test_the_sensitivity_by_largest_contribution_is_smooth(
+    cell: list[int], data: st.DataObject, alpha: Fraction
+) -> None:
+    which = data.draw(st.integers(0, len(cell) - 1))
+    most = max(math.floor((1 + alpha) * cell[which]), cell[which] + 1)
+    other = list(cell)
+    other[which] = data.draw(st.integers(cell[which], most))
+    one, two = (max(alpha * max(each), Fraction(1)) for each in (cell, other))
+    assert abs(sum(cell) - sum(other)) <= min(one, two)
+    assert max(one, two) <= (1 + alpha) * min(one, two)
+    mechanism = SmoothGamma("x", alpha, 4)
+    scales = mechanism.scale(np.array([max(cell), max(other)], np.float64))
+    assert scales == pytest.approx([float(one) * mechanism.factor, float(two) * mechanism.factor], rel=1e-12)
+
+
+# --- Laws and widths -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mechanism", EXAMPLES, ids=names)
+def test_the_stated_width_is_the_quantile(mechanism: LaplaceNoise) -> None:
+    tails = {
+        LaplaceNoise: lambda w: math.exp(-w),
+        GaussianNoise: lambda w: 2 * stats.norm.sf(w),
+        GeometricNoise: lambda w: 2 * math.exp(-(round(6 * w) + 1) / 6) / (1 + math.exp(-1 / 6)),
+        SmoothLaplace: lambda w: math.exp(-w),
+        SmoothGamma: quartic_tail,
+        SmoothCauchy: lambda w: 2 * stats.cauchy.sf(w),
+        SmoothStudentT: lambda w: 2 * stats.t(3).sf(w),
+        SmoothArsinhNormal: lambda w: 2 * stats.norm.sf(np.arcsinh(SIGMA * w) / SIGMA),
+    }
+    tail = tails[type(mechanism)]
+    for alpha in (0.9, 0.5, 0.2, 0.05, 1e-3, 1e-9):
+        width = mechanism.accuracy(alpha)
+        if isinstance(mechanism, GeometricNoise):
+            assert tail(width) <= alpha < tail(width - 1 / 6)
+            assert round(6 * width) == pytest.approx(6 * width)
+        else:
+            assert tail(width) == pytest.approx(alpha, rel=1e-9)
+    assert mechanism.accuracy(1) == mechanism.accuracy(2) == 0
+    for bad in (0, -1, math.nan):
+        with pytest.raises(MechanismError, match="alpha"):
+            mechanism.accuracy(bad)
+
+
+def test_the_census_engines_quantiles() -> None:
+    gamma = SmoothGamma("x", 0.05, 1)
+    assert gamma.accuracy(0.2) == pytest.approx(1.045219196776023, abs=1e-12)
+    assert gamma.accuracy(0.6) == pytest.approx(0.4478116975318562, abs=1e-12)
+    root = mpmath.findroot(lambda z: mpmath.quad(lambda y: mpmath.sqrt(2) / mpmath.pi / (1 + y**4), [0, z]) - 0.4, 1)
+    assert gamma.accuracy(0.2) == pytest.approx(float(root), abs=1e-12)
+
+
+@pytest.mark.parametrize("mechanism", [each for each in EXAMPLES if type(each) in LAWS], ids=lambda m: type(m).__name__)
+def test_noise_follows_its_law_and_no_other(mechanism: SmoothCauchy) -> None:
+    values = np.linspace(-5, 900, N)
+    scales = mechanism.scale(np.linspace(0, 500, N))
+    grid = 2.0**-20
+    noise = mechanism.draw(values, scales, grid, key=KEY, stream=3, start=0) * grid - values
+    law = LAWS[type(mechanism)]
+    assert stats.kstest(noise / scales, law).pvalue > 1e-9
+    for factor in (0.7, 1.3):
+        assert stats.kstest(noise / (factor * scales), law).pvalue < 1e-9
+
+
+def test_geometric_noise_follows_its_law_and_no_other() -> None:
+    mechanism = GeometricNoise(3, 0.5)
+    values = np.arange(N) - 777.0
+    noise = mechanism.draw(values, mechanism.scale(values), 1.0, key=KEY, stream=3, start=0) - values.astype(np.int64)
+
+    def p_value(scale: float) -> float:
+        inner = np.tanh(0.5 / scale) * np.exp(-np.abs(np.arange(-30, 31)) / scale)
+        tail = (1 - inner.sum()) / 2
+        expected = N * np.array([tail, *inner, tail])
+        seen = np.bincount(np.clip(noise, -31, 31) + 31, minlength=63)
+        return float(stats.chi2.sf(((seen - expected) ** 2 / expected).sum(), 62))
+
+    assert p_value(6) > 1e-9
+    assert p_value(0.7 * 6) < 1e-9 and p_value(1.3 * 6) < 1e-9
+
+
+@pytest.mark.parametrize("mechanism", EXAMPLES, ids=names)
+def test_noise_is_a_function_of_key_stream_and_cell(mechanism: LaplaceNoise) -> None:
+    values = np.arange(400.0)
+    scales = mechanism.scale(np.full(400, 500.0))
+
+    def draw(part: slice = slice(None), moved: float = 0.0, key: bytes = KEY, stream: int = 0) -> np.ndarray:
+        start = part.start or 0
+        return mechanism.draw(values[part] + moved, scales[part], 1.0, key=key, stream=stream, start=start)
+
+    whole = draw()
+    assert (draw() == whole).all() and (draw(slice(150, 400)) == whole[150:]).all()
+    assert (draw(moved=64.0) == whole + 64).all()
+    assert (mechanism.draw(values, float(scales[0]), 1.0, key=KEY, stream=0, start=0) == whole).all()
+    for other in (draw(stream=1), draw(key=KEY[::-1])):
+        assert (other == whole).mean() < 0.5
+
+
+def test_geometric_noise_on_what_is_not_whole() -> None:
+    mechanism = GeometricNoise(1, 1)
+    place = {"key": KEY, "stream": 0, "start": 0}
+    base = mechanism.draw(np.zeros(6), 1.0, 1.0, **place)
+    values = np.array([0.5, -0.5, 1.4999, math.nan, -(2.0**62), 2.0**62])
+    assert (mechanism.draw(values, 1.0, 1.0, **place) - base).tolist() == [1, 0, 1, 0, -(2**62), 2**62]
+    assert (mechanism.draw(np.array([1, 2, 3], np.int8), 1.0, 1.0, **place) - base[:3]).tolist() == [1, 2, 3]
+    with pytest.raises(MechanismError, match="LaplaceNoise"):
+        mechanism.draw(values, 1.0, 0.5, **place)
+
+
+# --- Construction ----------------------------------------------------------------------------------------------------
+
+REFUSALS = [
+    (lambda: SmoothLaplace("x", 0.05, 0.4, 1e-6), MechanismError, "alpha=0.05 needs delta above 6e-06"),
+    (lambda: SmoothLaplace("x", 0.05, 0.4, 1), InvalidCostError, "delta must be below 1"),
+    (lambda: SmoothLaplace("x", 0.05, 0.4, 0), InvalidCostError, "delta"),
+    (lambda: SmoothLaplace("x", 0, 0.4, 0.05), MechanismError, "alpha"),
+    (lambda: SmoothLaplace("", 0.05, 0.4, 0.05), MechanismError, "name of a column"),
+    (lambda: SmoothGamma("x", 0.4, 1), MechanismError, r"alpha=0.4 is too much for epsilon=1.*0\.396"),
+    (lambda: SmoothGamma("x", "1e-60", 1), MechanismError, "alpha"),
+    (lambda: SmoothGamma("x", 0.05, math.nan), InvalidCostError, "epsilon"),
+    (lambda: SmoothGamma("x", 0.05, True), InvalidCostError, "epsilon"),
+    (lambda: SmoothGamma(0, 0.05, 1), MechanismError, "sensitivity"),
+    (lambda: SmoothGamma(None, 0.05, 1), MechanismError, "sensitivity"),
+    (lambda: SmoothCauchy("x", 1, 1), MechanismError, "smoothing=1 is too much for epsilon=1"),
+    (lambda: SmoothCauchy("x", -0.1, 1), MechanismError, "smoothing"),
+    (lambda: SmoothCauchy("x", 0.1, 1, floor=0), MechanismError, "floor"),
+    (lambda: SmoothCauchy("x", 0.1, 1, floor=math.inf), MechanismError, "floor"),
+    (lambda: SmoothStudentT("x", Fraction(1, 3), 1), MechanismError, "smoothing=1/3 is too much"),
+    (lambda: SmoothStudentT("x", 0.1, 1, df=0.5), MechanismError, "df must be a number from 1 to 64"),
+    (lambda: SmoothStudentT("x", 0.1, 1, df=65), MechanismError, "df must be a number from 1 to 64"),
+    (lambda: SmoothArsinhNormal("x", 1.1, 0.5), MechanismError, r"smoothing=1.1 is too much for rho=0.5.*1\.05"),
+    (lambda: SmoothArsinhNormal("x", 0.1, -1), InvalidCostError, "rho"),
+    (lambda: LaplaceNoise("x", 1), MechanismError, "SmoothLaplace"),
+    (lambda: LaplaceNoise(math.inf, 1), MechanismError, "sensitivity"),
+    (lambda: LaplaceNoise(1, "1e-90"), MechanismError, "scale"),
+    (lambda: GaussianNoise(-1, 1), MechanismError, "sensitivity"),
+    (lambda: GaussianNoise(1, 0), InvalidCostError, "rho"),
+    (lambda: GeometricNoise(1.5, 1), MechanismError, "whole"),
+    (lambda: GeometricNoise(1, "1e-20"), MechanismError, r"2\*\*50"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "text"), REFUSALS)
+def test_refusals(make: Callable[[], object], error: type[DPFrameError], text: str) -> None:
+    with pytest.raises(error, match=text) as caught:
+        make()
+    if caught.type is MechanismError:  # the message ends with a call that works
+        message = str(caught.value)
+        call = min((message[message.index(each) :] for each in names if each in message), key=len).rstrip(".")
+        assert eval(call, dict(globals()))
+
+
+def test_the_borders_are_where_they_should_be() -> None:
+    assert SmoothCauchy("x", 0.999, 1) and SmoothStudentT("x", 0.333, 1) and SmoothArsinhNormal("x", 1.05, 0.5)
+    assert SmoothGamma("x", 0.39, 1) and SmoothLaplace("x", 0.05, 0.4, 6.1e-6)
+
+
+@pytest.mark.parametrize("mechanism", EXAMPLES, ids=names)
+def test_what_a_mechanism_says_of_itself(mechanism: SmoothLaplace) -> None:
+    assert pickle.loads(pickle.dumps(mechanism)) == mechanism
+    assert pickle.loads(pickle.dumps(mechanism)).scale(np.ones(1)) == mechanism.scale(np.ones(1))
+    assert repr(mechanism).startswith(type(mechanism).__name__) and "factor" not in repr(mechanism)
+    assert eval(repr(mechanism)) == mechanism
+    assert mechanism.name and hash(mechanism) == hash(eval(repr(mechanism)))
+
+
+def test_costs_are_what_was_typed() -> None:
+    assert SmoothLaplace("x", 0.05, 0.4, "0.05").cost == ApproximateDP(Fraction(2, 5), Fraction(1, 20))
+    for pure in (SmoothGamma("x", 0.01, 0.1), SmoothCauchy("x", 0.01, 0.1), SmoothStudentT("x", 0.01, 0.1)):
+        assert pure.cost == PureDP(Fraction(1, 10))
+    assert LaplaceNoise(1, 0.1).cost == GeometricNoise(1, "1/10").cost == PureDP(Fraction(1, 10))
+    assert SmoothArsinhNormal("x", 0.01, 0.1).cost == GaussianNoise(1, 0.1).cost == ZeroConcentratedDP(Fraction(1, 10))
+
+
+def test_more_epsilon_never_means_more_noise() -> None:
+    for make in (
+        lambda e: SmoothLaplace("x", 0.01, e, 1e-3),
+        lambda e: SmoothGamma("x", 0.01, e),
+        lambda e: SmoothCauchy("x", 0.01, e),
+        lambda e: SmoothStudentT("x", 0.01, e),
+        lambda e: SmoothArsinhNormal("x", 0.01, e),
+    ):
+        factors = [make(e).factor for e in (0.1, 0.5, 1, 2, 5, 10, 19, 30, 1000)]
+        assert factors == sorted(factors, reverse=True)
