@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from dpframe.errors import MechanismError
 from dpframe.kernels.jit import inlined, kernel, wide_vectors
+from dpframe.kernels.lanes import WIDTH, blocks, first_words
 
 if sys.byteorder != "little":
     raise ImportError("dpframe.kernels reads the key stream as little-endian words; this CPU is big-endian")
@@ -56,47 +57,6 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
 
-@inlined
-def _rotate(x: np.uint32, count: int) -> np.uint32:
-    return np.uint32((x << np.uint32(count)) | (x >> np.uint32(32 - count)))
-
-
-@inlined
-def _quarter(
-    a: np.uint32, b: np.uint32, c: np.uint32, d: np.uint32
-) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
-    """The quarter round, RFC 8439 §2.1."""
-    a = np.uint32(a + b)
-    d = _rotate(np.uint32(d ^ a), 16)
-    c = np.uint32(c + d)
-    b = _rotate(np.uint32(b ^ c), 12)
-    a = np.uint32(a + b)
-    d = _rotate(np.uint32(d ^ a), 8)
-    c = np.uint32(c + d)
-    b = _rotate(np.uint32(b ^ c), 7)
-    return a, b, c, d
-
-
-@inlined
-def rounds(o: NDArray[np.uint32]) -> None:
-    """The twenty rounds on 32 states; state word i of block b is ``o[32 * i + b]``.
-
-    The states go back to memory (level-1 cache) after every double round: that keeps the loop small enough to
-    compile in a second and to vectorise, where unrolled rounds take ten and run slower.
-    """
-    wide_vectors()
-    for _ in range(10):
-        for b in range(32):
-            x0, x4, x8, x12 = _quarter(o[b], o[b + 128], o[b + 256], o[b + 384])
-            x1, x5, x9, x13 = _quarter(o[b + 32], o[b + 160], o[b + 288], o[b + 416])
-            x2, x6, x10, x14 = _quarter(o[b + 64], o[b + 192], o[b + 320], o[b + 448])
-            x3, x7, x11, x15 = _quarter(o[b + 96], o[b + 224], o[b + 352], o[b + 480])
-            o[b], o[b + 160], o[b + 320], o[b + 480] = _quarter(x0, x5, x10, x15)
-            o[b + 32], o[b + 192], o[b + 352], o[b + 384] = _quarter(x1, x6, x11, x12)
-            o[b + 64], o[b + 224], o[b + 256], o[b + 416] = _quarter(x2, x7, x8, x13)
-            o[b + 96], o[b + 128], o[b + 288], o[b + 448] = _quarter(x3, x4, x9, x14)
-
-
 @kernel
 def superblock(key: NDArray[np.uint32], stream: np.uint64, index: np.uint64, o: NDArray[np.uint32]) -> None:
     """Write superblock ``index`` of a stream into ``o`` (512 words of 32 bits) in the module's word order.
@@ -111,34 +71,12 @@ def superblock(key: NDArray[np.uint32], stream: np.uint64, index: np.uint64, o: 
         Shape (512,). As 64-bit words, ``o.view(np.uint64)[j]`` is the word at position ``256 * index + j``.
     """
     wide_vectors()
-    n0 = np.uint32(stream & _LOW)
-    n1 = np.uint32(stream >> _HALF)
     first = np.uint64(index) * np.uint64(32)
-    for b in range(32):
-        counter = first + np.uint64(b)
-        o[b] = _C0
-        o[b + 32] = _C1
-        o[b + 64] = _C2
-        o[b + 96] = _C3
-        for i in range(8):
-            o[b + 128 + 32 * i] = key[i]
-        o[b + 384] = np.uint32(counter & _LOW)
-        o[b + 416] = np.uint32(counter >> _HALF)
-        o[b + 448] = n0
-        o[b + 480] = n1
-    rounds(o)
-    for b in range(32):
-        counter = first + np.uint64(b)
-        o[b] += _C0
-        o[b + 32] += _C1
-        o[b + 64] += _C2
-        o[b + 96] += _C3
-        for i in range(8):
-            o[b + 128 + 32 * i] += key[i]
-        o[b + 384] += np.uint32(counter & _LOW)
-        o[b + 416] += np.uint32(counter >> _HALF)
-        o[b + 448] += n0
-        o[b + 480] += n1
+    secret = (key[0], key[1], key[2], key[3], key[4], key[5], key[6], key[7])
+    counter = (np.uint32(first & _LOW), np.uint32(first >> _HALF))
+    state = (_C0, _C1, _C2, _C3, *secret, *counter, np.uint32(stream & _LOW), np.uint32(stream >> _HALF))
+    for at in range(0, 32, WIDTH):
+        blocks(state, o, at)
 
 
 @inlined
@@ -236,28 +174,12 @@ def words(key: bytes, stream: int, start: int, n: int) -> NDArray[np.uint64]:
 
 
 @kernel
-def _fill_at(key: Any, halves: Any, out: Any) -> None:
-    """``out[i]`` for the hash ``halves[2 * i] + 2**64 * halves[2 * i + 1]``; out's size is a multiple of 32."""
+def _fill_at(key: Any, named: Any, out: Any) -> None:
+    """Words of the hashes whose four 32-bit words are ``named[4 * i :]``; ``out`` has two for each, of 32 bits."""
     wide_vectors()
-    o = np.empty(512, np.uint32)
-    for first in range(0, out.size, 32):
-        given = halves[2 * first : 2 * first + 64]
-        part = out[first : first + 32]
-        for b in range(32):
-            o[b] = _C0
-            o[b + 32] = _C1
-            o[b + 64] = _C2
-            o[b + 96] = _C3
-            for i in range(8):
-                o[b + 128 + 32 * i] = key[i]
-            o[b + 384] = np.uint32(given[2 * b] & _LOW)
-            o[b + 416] = np.uint32(given[2 * b] >> _HALF)
-            o[b + 448] = np.uint32(given[2 * b + 1] & _LOW)
-            o[b + 480] = np.uint32(given[2 * b + 1] >> _HALF)
-        rounds(o)
-        for b in range(32):
-            second = np.uint64(np.uint32(o[b + 32] + _C1))
-            part[b] = np.uint64(np.uint32(o[b] + _C0)) | (second << _HALF)
+    secret = (key[0], key[1], key[2], key[3], key[4], key[5], key[6], key[7])
+    for at in range(0, out.size >> 1, WIDTH):
+        first_words(secret, named, out, at)
 
 
 def words_at(key: bytes, cells: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -295,11 +217,13 @@ def words_at(key: bytes, cells: NDArray[np.uint64]) -> NDArray[np.uint64]:
         raise MechanismError("cells must be a uint64 array of shape (n, 2), the halves of 128-bit hashes.")
     n = len(cells)
     whole = n - n % LANES
-    last = np.zeros((LANES, 2), np.uint64)
-    last[: n - whole] = cells[whole:]
+    named = np.ascontiguousarray(cells).view(np.uint32).ravel()
+    last = np.zeros(4 * LANES, np.uint32)
+    last[: 4 * (n - whole)] = named[4 * whole :]
     out = np.empty(whole + LANES, np.uint64)
-    _fill_at(state, np.ascontiguousarray(cells).ravel(), out[:whole])
-    _fill_at(state, last.ravel(), out[whole:])
+    halves = out.view(np.uint32)
+    _fill_at(state, named[: 4 * whole], halves[: 2 * whole])
+    _fill_at(state, last, halves[2 * whole :])
     return out[:n]
 
 
