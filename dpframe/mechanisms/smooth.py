@@ -26,9 +26,10 @@ mechanism                names S by           guarantee   noise for small smooth
 ``SmoothArsinhNormal``   ``smoothing=``       ρ-zCDP      0.87·S/√(2ρ)·Z, Z = sinh(σN)/σ, σ = 2/√3
 =======================  ===================  ==========  ============================================================
 
-The scales are the least that the proofs of :mod:`dpframe.mechanisms.smooth_bounds` allow, and for all but the
-last they are exact: no smaller one would do. Left out for want of an exact sampler: the Laplace and the
-uniform log-normal laws of Bun and Steinke (*Average-case averages*, NeurIPS 2019).
+The conditions and scales are proved in :mod:`dpframe.mechanisms.smooth_bounds`. For the three of pure ε they are exact
+up to ε = 20, over all moves of a cell and its sensitivity that the above allows; ``SmoothLaplace`` never goes below
+S/ε, even where δ has room for it; ``SmoothArsinhNormal`` is next to exact for little smoothing. Left out for want of an
+exact sampler: the Laplace and the uniform log-normal laws of Bun and Steinke (*Average-case averages*, NeurIPS 2019).
 """
 
 from __future__ import annotations
