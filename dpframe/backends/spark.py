@@ -168,17 +168,20 @@ def noise(frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str
     """
     from pyspark.sql import functions as F
 
-    rows = _spark(frame).localCheckpoint(eager=True).withColumn(ROW, F.monotonically_increasing_id())
+    refs = {name: f"c{at}" for at, name in enumerate(frame.columns)}
+    rows = _spark(frame).toDF(*refs.values()).localCheckpoint(eager=True)
+    rows = rows.withColumn(ROW, F.monotonically_increasing_id())
     answers = {
-        task.column: _draw(task)(
+        refs[task.column]: _draw(task)(
             F.col(ROW),
-            F.coalesce(F.col(f"`{task.column}`").cast("bigint" if task.integer else "double"), F.lit(0)),
-            F.col(f"`{of}`").cast("double") if isinstance(of := task.mechanism.sensitivity, str) else F.lit(0.0),
+            F.coalesce(F.col(refs[task.column]).cast("bigint" if task.integer else "double"), F.lit(0)),
+            F.col(refs[of]).cast("double") if isinstance(of := task.mechanism.sensitivity, str) else F.lit(0.0),
         )
         for task in tasks
     }
-    noised = rows.withColumns(answers).drop(ROW, *drop).localCheckpoint(eager=True)
-    noised = _carrying(noised, info)
+    left = [name for name in frame.columns if name not in drop]
+    noised = rows.withColumns(answers).select(*(refs[name] for name in left)).localCheckpoint(eager=True)
+    noised = _carrying(noised, left, info)
     return noised.pandas_api() if _on_spark(frame) else noised
 
 
@@ -196,17 +199,19 @@ def _draw(task: NoiseTask) -> Any:
     return pandas_udf(cells, "bigint" if task.integer else "double")
 
 
-def _carrying(frame: Any, info: str) -> Any:
-    """The frame with the metadata on each of its columns, so that a selection still has it."""
-    for name in frame.columns:
-        frame = frame.withMetadata(name, {METADATA: info})
-    return frame
+def _carrying(frame: Any, names: Sequence[str], info: str) -> Any:
+    """The frame under the user's column names, with the metadata on each column, so that a selection still has it."""
+    from pyspark.sql import functions as F
+
+    # By position: a name may hold anything, and Spark would read dots and backticks in it.
+    columns = frame.toDF(*(f"c{at}" for at in range(len(names))))
+    return columns.select(*(F.col(f"c{at}").alias(name, metadata={METADATA: info}) for at, name in enumerate(names)))
 
 
 def freeze(table: pa.Table, info: str, like: Any) -> Any:
     """A Spark frame over local rows: fixed values in the plan itself, which no action computes again."""
     session = _spark(like).sparkSession
-    frame = _carrying(session.createDataFrame(table), info)
+    frame = _carrying(session.createDataFrame(table), table.column_names, info)
     return frame.pandas_api() if _on_spark(like) else frame
 
 
