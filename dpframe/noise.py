@@ -15,8 +15,9 @@ from dpframe.plan import Schema, Type
 from dpframe.release import CONFIDENCE, fresh_key, guarded
 from dpframe.result import ColumnInfo, ReleaseInfo, StatisticInfo, dumps
 
-FINENESS = 2.0**-20
-"""The grid of a float column, in parts of the least noise scale: fine beside the noise, and public."""
+FINENESS = 2.0**-10
+"""The grid of a float column, in parts of the least noise scale: fine beside the noise, and public; and coarse enough
+that a cell of 2**40 times the least scale is still within the samplers' range."""
 
 
 def add_noise(
@@ -64,7 +65,7 @@ def task(schema: Schema, name: str, mechanism: TableMechanism, key: bytes | None
         if schema[column].type not in (Type.INTEGER, Type.FLOAT):
             raise ColumnTypeError(f"{column!r} is a {schema[column].type.value} column; noise is for numbers.")
     integer = schema[name].type is Type.INTEGER
-    least = float(mechanism.scale(np.array([mechanism.floor]))[0])
+    least = float(mechanism.scale(np.zeros(1))[0])
     grid = 1.0 if integer else 2.0 ** np.floor(np.log2(least)) * FINENESS
     return NoiseTask(name, mechanism, float(grid), integer, key, stream)
 
@@ -89,9 +90,9 @@ def describe(columns: Mapping[str, TableMechanism], tasks: list[NoiseTask], budg
 
 def _statistic(mechanism: TableMechanism, private: bool) -> StatisticInfo:
     by_cell = isinstance(mechanism.sensitivity, str)
-    scale = float(mechanism.scale(np.array([mechanism.floor if by_cell else mechanism.sensitivity]))[0])
+    scale = float(mechanism.scale(np.zeros(1))[0])
     return StatisticInfo(
-        statistic=f"sensitivity in {mechanism.sensitivity}, at its floor" if by_cell else "sensitivity as given",
+        statistic=f"sensitivity in {mechanism.sensitivity}, at its least" if by_cell else "sensitivity as given",
         mechanism=mechanism.name if private else "none",
         scale=scale if private else 0.0,
         half_width=scale * mechanism.accuracy(1 - CONFIDENCE) if private else 0.0,

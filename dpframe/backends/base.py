@@ -62,9 +62,6 @@ class Draw(Protocol):
     @property
     def sensitivity(self) -> float | str: ...
 
-    @property
-    def floor(self) -> float: ...
-
     def scale(self, sensitivity: Floats) -> Floats: ...
 
     def draw(
