@@ -57,6 +57,8 @@ def task(schema: Schema, name: str, mechanism: TableMechanism, key: bytes | None
         When the column or its sensitivities are not numbers.
     PlanError
         When what is given is no mechanism for tables.
+    MechanismError
+        When the mechanism does not serve such a column, as geometric noise does not serve floats.
     """
     if not hasattr(mechanism, "draw") or not hasattr(mechanism, "sensitivity"):
         raise PlanError(f".dp.noise({name}=...) takes a mechanism such as dp.LaplaceNoise(1, 0.5), not {mechanism!r}.")
@@ -67,6 +69,8 @@ def task(schema: Schema, name: str, mechanism: TableMechanism, key: bytes | None
     integer = schema[name].type is Type.INTEGER
     least = float(mechanism.scale(np.zeros(1))[0])
     grid = 1.0 if integer else 2.0 ** np.floor(np.log2(least)) * FINENESS
+    # A dry run on no cell: what the mechanism refuses, it refuses now, and not after the charge.
+    mechanism.draw(np.zeros(0), np.zeros(0), float(grid), key=bytes(32), stream=stream, start=0)
     return NoiseTask(name, mechanism, float(grid), integer, key, stream)
 
 

@@ -77,7 +77,7 @@ def steps(table: pa.Table, statistic: Statistic) -> Ints:
     if statistic.integer:
         clipped = np.clip(column.fill_null(0).to_numpy(), int(statistic.low), int(statistic.high))
         return np.where(present, clipped - int(statistic.center), 0)
-    # The same three roundings (difference, quotient by a power of two, rint) as Sum.steps of a bound, each
+    # The same three roundings (difference, quotient by a power of two, rint) as Sum.reach takes a bound through, each
     # monotone, so no row goes past the bounds' own steps.
     clipped = np.clip(column.fill_null(0.0).to_numpy(), float(statistic.low), float(statistic.high))
     with np.errstate(invalid="ignore"):

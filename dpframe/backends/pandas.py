@@ -98,7 +98,7 @@ def _run(table: pa.Table, request: Request) -> pa.Table:
         else:
             query = f"SELECT *, {step.value.duckdb} AS {step.ref} FROM ({query})"
     wanted = ", ".join(["rows", *request.types])
-    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as engine:
+    with duckdb.connect(":memory:", config={"enable_external_access": "false", "temp_directory": ""}) as engine:
         engine.register("source", table)
         done = engine.sql(f"SELECT {wanted} FROM ({query})").to_arrow_table()
     return exact.canonical(done, request)

@@ -106,6 +106,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"jobs": dp.SmoothLaplace("nope", **SMOOTH)}, errors.UnknownColumnError, "nope"),
     ({"jobs": dp.SmoothLaplace("state", **SMOOTH)}, errors.ColumnTypeError, "state"),
     ({"jobs": dp.SmoothLaplace("jobs", **SMOOTH)}, errors.PlanError, "both"),
+    ({"pay": dp.GeometricNoise(1, 0.1)}, errors.MechanismError, "LaplaceNoise"),
     ({"jobs": dp.LaplaceNoise(1, 0.1), "keep": "pay"}, errors.PlanError, "keep="),
     ({"jobs": dp.LaplaceNoise(1, 3)}, errors.BudgetExceededError, "epsilon=3"),
     ({"jobs": dp.SmoothLaplace("ssmax", **SMOOTH)}, errors.BudgetExceededError, "delta=0.05"),
