@@ -46,7 +46,8 @@ __all__ = [
 
 _LAZY = {
     "GaussianNoise": "dpframe.mechanisms.table",
-    "GeometricNoise": "dpframe.mechanisms.table",
+    "DiscreteGaussianNoise": "dpframe.mechanisms.whole",
+    "GeometricNoise": "dpframe.mechanisms.whole",
     "LaplaceNoise": "dpframe.mechanisms.table",
     "SmoothArsinhNormal": "dpframe.mechanisms.smooth",
     "SmoothCauchy": "dpframe.mechanisms.smooth",

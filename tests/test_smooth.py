@@ -18,7 +18,8 @@ from dpframe.accounting import ApproximateDP, PureDP, ZeroConcentratedDP
 from dpframe.errors import DPFrameError, InvalidCostError, MechanismError
 from dpframe.mechanisms import smooth_bounds as bounds
 from dpframe.mechanisms.smooth import SmoothArsinhNormal, SmoothCauchy, SmoothGamma, SmoothLaplace, SmoothStudentT
-from dpframe.mechanisms.table import GaussianNoise, GeometricNoise, LaplaceNoise
+from dpframe.mechanisms.table import GaussianNoise, LaplaceNoise
+from dpframe.mechanisms.whole import DiscreteGaussianNoise, GeometricNoise
 
 KEY = bytes(range(32))
 N = 100_000
@@ -38,10 +39,19 @@ def quartic_cdf(z: np.ndarray) -> np.ndarray:
     return 0.5 + (logs + np.arctan(root * z + 1) + np.arctan(root * z - 1)) / (2 * math.pi)
 
 
+def discrete_gaussian(sigma: float, reach: int) -> np.ndarray:
+    """P(|X| = 0), …, P(|X| = reach), from the law's own formula."""
+    with mpmath.workdps(40):
+        masses = [mpmath.exp(-(mpmath.mpf(k) ** 2) / (2 * sigma**2)) * (2 if k else 1) for k in range(reach + 1)]
+        total = mpmath.fsum(masses)
+        return np.array([mass / total for mass in masses], dtype=object)
+
+
 EXAMPLES = [
     LaplaceNoise(3, 0.5),
     GaussianNoise(3, 0.125),
     GeometricNoise(3, 0.5),
+    DiscreteGaussianNoise(3, "1/8"),
     SmoothLaplace("x", 0.05, 0.4, 0.05),
     SmoothGamma("x", 0.05, 1),
     SmoothCauchy("x", 0.05, 1),
@@ -295,6 +305,7 @@ def test_the_stated_width_is_the_quantile(mechanism: LaplaceNoise) -> None:
         LaplaceNoise: lambda w: math.exp(-w),
         GaussianNoise: lambda w: 2 * stats.norm.sf(w),
         GeometricNoise: lambda w: 2 * math.exp(-(round(6 * w) + 1) / 6) / (1 + math.exp(-1 / 6)),
+        DiscreteGaussianNoise: lambda w: 1 - float(discrete_gaussian(6, 200)[: round(6 * w) + 1].sum()),
         SmoothLaplace: lambda w: math.exp(-w),
         SmoothGamma: quartic_tail,
         SmoothCauchy: lambda w: 2 * stats.cauchy.sf(w),
@@ -304,7 +315,7 @@ def test_the_stated_width_is_the_quantile(mechanism: LaplaceNoise) -> None:
     tail = tails[type(mechanism)]
     for alpha in (0.9, 0.5, 0.2, 0.05, 1e-3, 1e-9):
         width = mechanism.accuracy(alpha)
-        if isinstance(mechanism, GeometricNoise):
+        if isinstance(mechanism, GeometricNoise | DiscreteGaussianNoise):
             assert tail(width) <= alpha < tail(width - 1 / 6)
             assert round(6 * width) == pytest.approx(6 * width)
         else:
@@ -349,6 +360,22 @@ def test_geometric_noise_follows_its_law_and_no_other() -> None:
 
     assert p_value(6) > 1e-9
     assert p_value(0.7 * 6) < 1e-9 and p_value(1.3 * 6) < 1e-9
+
+
+def test_discrete_gaussian_noise_follows_its_law_and_no_other() -> None:
+    mechanism = DiscreteGaussianNoise(3, "1/8")
+    values = np.arange(N) - 777.0
+    noise = mechanism.draw(values, mechanism.scale(values), 1.0, key=KEY, stream=3, start=0) - values.astype(np.int64)
+
+    def p_value(sigma: float) -> float:
+        masses = discrete_gaussian(sigma, 120).astype(float)
+        expected = N * np.append(masses[:20], masses[20:].sum())
+        seen = np.bincount(np.minimum(np.abs(noise), 20), minlength=21)
+        return float(stats.chi2.sf(((seen - expected) ** 2 / expected).sum(), 20))
+
+    assert p_value(6) > 1e-9
+    assert p_value(0.7 * 6) < 1e-9 and p_value(1.3 * 6) < 1e-9
+    assert abs((noise < 0).sum() - (noise > 0).sum()) < 6 * math.sqrt(N)
 
 
 @pytest.mark.parametrize("mechanism", EXAMPLES, ids=names)

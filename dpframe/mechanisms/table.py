@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 from dpframe.accounting import Cost, Exact, PureDP, ZeroConcentratedDP, exact
 from dpframe.errors import InvalidCostError, MechanismError
 from dpframe.kernels.gaussian import rounded_gaussian
-from dpframe.kernels.laplace import discrete_laplace, rounded_laplace
+from dpframe.kernels.laplace import rounded_laplace
 from dpframe.kernels.laws import EXPONENTIAL, NORMAL, Continuous
 from dpframe.kernels.refine import context
-from dpframe.mechanisms.laplace import Laplace as DiscreteLaplace
 
 Parameter = int | float | Decimal | Fraction | str
 Floats = NDArray[np.float64]
@@ -199,7 +198,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class _SameForAll(Noise):
+class SameForAll(Noise):
     """One sensitivity for every cell: the scale does not depend on what :meth:`scale` is given."""
 
     least: float = field(init=False, repr=False)
@@ -230,7 +229,7 @@ class _SameForAll(Noise):
 
 
 @dataclass(frozen=True)
-class LaplaceNoise(_SameForAll):
+class LaplaceNoise(SameForAll):
     """Laplace noise in real numbers, rounded once to the grid: ε-DP with scale Δ/ε.
 
     Source: Dwork, McSherry, Nissim and Smith, *Calibrating noise to sensitivity*, TCC 2006.
@@ -274,7 +273,7 @@ class LaplaceNoise(_SameForAll):
 
 
 @dataclass(frozen=True)
-class GaussianNoise(_SameForAll):
+class GaussianNoise(SameForAll):
     """Gaussian noise in real numbers, rounded once to the grid: ρ-zCDP with σ = Δ/√(2ρ).
 
     Source: Bun and Steinke, *Concentrated Differential Privacy*, TCC 2016, Proposition 1.6.
@@ -330,95 +329,4 @@ def root_up(square: Fraction, name: str, call: str) -> float:
     return root
 
 
-@dataclass(frozen=True)
-class GeometricNoise(_SameForAll):
-    """Discrete Laplace (two-sided geometric) noise for integer columns: ε-DP with P(k) ∝ e^(−ε·|k|/Δ).
-
-    Source: Ghosh, Roughgarden and Sundararajan, *Universally utility-maximizing privacy mechanisms*, STOC 2009.
-    A value that is not whole is rounded first, halves upwards, which moves no two values further apart than the
-    next whole number, and so keeps to a whole Δ.
-
-    Parameters
-    ----------
-    sensitivity
-        Δ: how far the whole column can move between neighbours, in L1: a whole number.
-    epsilon
-        ε.
-
-    Raises
-    ------
-    MechanismError, InvalidCostError
-        When a parameter is not a positive number, or the sensitivity not whole.
-
-    Examples
-    --------
-    >>> GeometricNoise(sensitivity=1, epsilon=0.5).draw(np.zeros(3), 2.0, 1.0, key=bytes(32), stream=0, start=0).dtype
-    dtype('int64')
-    """
-
-    epsilon: Parameter
-    name = "geometric"
-    law = EXPONENTIAL
-
-    def __post_init__(self) -> None:
-        call = "GeometricNoise(sensitivity=1, epsilon=0.5)"
-        epsilon, sensitivity = parameter(self.epsilon, "epsilon"), self._sensitivity(call)
-        if sensitivity.denominator != 1:
-            raise MechanismError(f"sensitivity must be a whole number for whole values, not {sensitivity}; try {call}.")
-        if sensitivity > 2**50 * epsilon:
-            raise MechanismError(f"sensitivity/epsilon may be at most 2**50, for the noise to fit 64 bits; try {call}.")
-        least = DiscreteLaplace.calibrate(int(sensitivity), epsilon).scale
-        self.settle(epsilon=epsilon, sensitivity=number(sensitivity, "sensitivity", call), least=least)
-
-    @property
-    def cost(self) -> PureDP:
-        """ε-DP."""
-        return PureDP(parameter(self.epsilon, "epsilon"))
-
-    def accuracy(self, alpha: float) -> float:
-        """The least ``w`` with P(|noise| ≤ w·scale) ≥ 1 − alpha: a whole number over the scale."""
-        check_alpha(alpha)
-        whole = DiscreteLaplace(self.least).accuracy(alpha)
-        width = whole / self.least
-        return width if width * self.least >= whole else math.nextafter(width, math.inf)
-
-    def draw(
-        self, values: Floats, scale: Floats | float, grid: float, *, key: bytes, stream: int, start: int
-    ) -> NDArray[np.int64]:
-        """Noisy whole values; as :meth:`Noise.draw`, but the grid must be 1 and the scale is always the own one.
-
-        Raises
-        ------
-        MechanismError
-            When the grid is not 1: it is for integer columns.
-        """
-        if grid != 1:
-            raise MechanismError(
-                f"GeometricNoise is for integer columns, in steps of 1, not {grid!r}; for others try LaplaceNoise."
-            )
-        whole = whole_numbers(np.asarray(values))
-        noise = discrete_laplace(whole.size, self.least, key=key, stream=stream, start=start)
-        # Noise of 62 bits at a scale of at most 50 has a chance under 2**-1000, where the sampler clamps as well.
-        return np.add(whole, np.clip(noise, 1 - 2**62, 2**62 - 1), dtype=np.int64)
-
-
-def whole_numbers(values: NDArray[Any]) -> NDArray[np.int64]:
-    """The nearest whole numbers, halves upwards; NaN counts as 0, and ±2**62 is as far as they go.
-
-    Examples
-    --------
-    >>> whole_numbers(np.array([0.5, -0.5, 1.4999, np.nan, np.inf]))
-    array([                  1,                   0,                   1,
-                             0, 4611686018427387904])
-    """
-    if values.dtype.kind in "iu":
-        least, most = max(int(np.iinfo(values.dtype).min), -(2**62)), min(int(np.iinfo(values.dtype).max), 2**62)
-        held: NDArray[np.int64] = np.clip(values, least, most).astype(np.int64)
-        return held
-    known = np.clip(np.where(np.isnan(values), 0.0, values), -(2.0**62), 2.0**62)
-    below = np.floor(known)
-    nearest: NDArray[np.int64] = (below + (known - below >= 0.5)).astype(np.int64)
-    return nearest
-
-
-__all__ = ["GaussianNoise", "GeometricNoise", "LaplaceNoise", "Noise", "TableMechanism"]
+__all__ = ["GaussianNoise", "LaplaceNoise", "Noise", "TableMechanism"]
