@@ -41,7 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpframe.kernels.chacha import CHUNK, stretch
-from dpframe.kernels.jit import bits_float, float_bits, inlined, kernel, relative_width, wide_vectors
+from dpframe.kernels.jit import bits_float, float_bits, inlined, kernel, nearest, relative_width, wide_vectors
 from dpframe.kernels.logarithm import LOWEST, neglog
 
 LOGARITHM: NDArray[np.float64] = np.empty(0)
@@ -56,6 +56,10 @@ _ONE = np.int64(0x3FF0000000000000)
 _MIDDLE = 1.0 + 2.0**-7
 _FAR = 2.0**61
 _FARTHER = 2.0**62
+_CLEAR = np.uint64(1 << 47)
+_CLEAR_WIDTH = 2.0**-46
+_NEAR = 2.0**51
+_LOWEST = float(LOWEST)
 
 
 @inlined
@@ -70,8 +74,8 @@ def _look_up(words: Any, table: Any, rows: Any, q: Any) -> None:
     """Piecewise quintics (:mod:`dpframe.kernels.quantile_table`); two passes, as only the first vectorises."""
     wide_vectors()
     for j in range(words.size):
-        bits = float_bits(np.float64(np.int64(words[j] >> np.uint64(1))))
-        rows[j] = max((bits >> 46) - _FIRST_ROW, np.int64(0)) * np.int64(6)
+        bits = float_bits(max(np.float64(words[j] >> np.uint64(1)), _LOWEST))
+        rows[j] = ((bits >> 46) - _FIRST_ROW) * np.int64(6)
         q[j] = bits_float((bits & _IN_BIN) | _ONE) - _MIDDLE
     for j in range(words.size):
         i = rows[j]
@@ -178,14 +182,74 @@ def decide_cells(
     return found
 
 
+def _at_a_glance(quantile: Any) -> tuple[Any, Any]:
+    """Both of the first looks at a chunk, over ``quantile(word, q, j)``."""
+
+    @inlined
+    def glance_shared(words: Any, q: Any, scale: Any, shift: Any, e: Any, k: Any, signs: Any, out: Any) -> Any:
+        wide_vectors()
+        turn = np.int64(signs) << 63
+        c = e + k * _CLEAR_WIDTH
+        most = 0.5 - (scale + 3.0) * c
+        off = shift - 0.5
+        sure = True
+        for j in range(words.size):
+            t = scale * quantile(words[j], q, j) + off
+            y = bits_float(float_bits(t) ^ ((np.int64(words[j]) << 63) & turn))
+            out[j], distance = nearest(y)
+            sure &= (distance < most - c * t) & (words[j] >= _CLEAR)
+        return sure
+
+    @inlined
+    def glance_cells(
+        words: Any, q: Any, scales: Any, shifts: Any, values: Any, steps: Any, e: Any, k: Any, signs: Any, out: Any
+    ) -> Any:
+        wide_vectors()
+        turn = np.int64(signs) << 63
+        c = e + k * _CLEAR_WIDTH
+        most = 0.5 - 3.0 * c
+        sure = True
+        for j in range(words.size):
+            s = held(scales[j] * steps)
+            x = values[j] * steps
+            base, _ = nearest(x)
+            t = s * quantile(words[j], q, j) + (shifts[j] - 0.5)
+            y = (x - np.float64(base)) + bits_float(float_bits(t) ^ ((np.int64(words[j]) << 63) & turn))
+            value, distance = nearest(y)
+            out[j] = value + base
+            sure &= (distance < (most - c * s) - c * t) & (words[j] >= _CLEAR) & (abs(x) < _NEAR)
+        return sure
+
+    return glance_shared, glance_cells
+
+
+@inlined
+def held(s: Any) -> Any:
+    """A scale in grid steps, held to the samplers' range; NaN counts as the largest."""
+    s = s if s < LARGEST else LARGEST
+    return s if s > SMALLEST else SMALLEST
+
+
+@inlined
+def _of_logarithm(word: Any, q: Any, j: Any) -> Any:
+    return neglog(word >> np.uint64(1))
+
+
+@inlined
+def _looked_up(word: Any, q: Any, j: Any) -> Any:
+    return q[j]
+
+
+glance_logarithms, glance_logarithms_cells = _at_a_glance(_of_logarithm)
+glance_quantiles, glance_quantiles_cells = _at_a_glance(_looked_up)
+
+
 @inlined
 def load_scales(given: Any, steps: Any, scales: Any) -> None:
-    """Scales in grid steps, held to the samplers' range; NaN counts as the largest."""
+    """Scales in grid steps; see :func:`held`."""
     wide_vectors()
     for j in range(given.size):
-        s = given[j] * steps
-        s = s if s <= LARGEST else LARGEST
-        scales[j] = s if s >= SMALLEST else SMALLEST
+        scales[j] = held(given[j] * steps)
 
 
 @inlined
@@ -233,9 +297,15 @@ def fill_shared(
         if not given.size:
             stretch(key, stream, start + done, count, lanes)
         words = given[done : done + count] if given.size else buffer[offset : offset + count]
-        quantiles(words, table, rows, q)
         part = out[done : done + count]
-        found = decide_shared(words, q, scale, shift, e, k, signs, part, done, doubtful, found)
+        if table.size == 0:
+            sure = glance_logarithms(words, q, scale, shift, e, k, signs, part)
+        else:
+            quantiles(words, table, rows, q)
+            sure = glance_quantiles(words, q, scale, shift, e, k, signs, part)
+        if not sure:
+            quantiles(words, table, rows, q)
+            found = decide_shared(words, q, scale, shift, e, k, signs, part, done, doubtful, found)
         done += count
     return found
 
@@ -266,11 +336,12 @@ def fill_cells(
     lanes = buffer.view(np.uint32)
     rows = np.empty(CHUNK, np.int64)
     q = np.empty(CHUNK, np.float64)
+    one_scale = np.full(CHUNK, given_scales[0])
+    one_shift = np.full(CHUNK, given_shifts[0])
+    no_values = np.zeros(CHUNK, np.float64)
     scales = np.empty(CHUNK, np.float64)
-    shifts = np.full(CHUNK, given_shifts[0])
-    parts = np.zeros(CHUNK, np.float64)
-    bases = np.zeros(CHUNK, np.int64)
-    load_scales(np.full(CHUNK, given_scales[0]), steps, scales)
+    parts = np.empty(CHUNK, np.float64)
+    bases = np.empty(CHUNK, np.int64)
     found = 0
     done = 0
     while done < out.size:
@@ -279,14 +350,19 @@ def fill_cells(
         if not given.size:
             stretch(key, stream, start + done, count, lanes)
         words = given[done : done + count] if given.size else buffer[offset : offset + count]
-        quantiles(words, table, rows, q)
-        if given_scales.size > 1:
-            load_scales(given_scales[done : done + count], steps, scales)
-        if given_shifts.size > 1:
-            shifts[:count] = given_shifts[done : done + count]
-        if given_values.size > 0:
-            load_values(given_values[done : done + count], steps, parts, bases)
+        s = given_scales[done : done + count] if given_scales.size > 1 else one_scale[:count]
+        c = given_shifts[done : done + count] if given_shifts.size > 1 else one_shift[:count]
+        x = given_values[done : done + count] if given_values.size > 0 else no_values[:count]
         part = out[done : done + count]
-        found = decide_cells(words, q, scales, shifts, parts, bases, e, k, signs, part, done, doubtful, found)
+        if table.size == 0:
+            sure = glance_logarithms_cells(words, q, s, c, x, steps, e, k, signs, part)
+        else:
+            quantiles(words, table, rows, q)
+            sure = glance_quantiles_cells(words, q, s, c, x, steps, e, k, signs, part)
+        if not sure:
+            quantiles(words, table, rows, q)
+            load_scales(s, steps, scales)
+            load_values(x, steps, parts, bases)
+            found = decide_cells(words, q, scales, c, parts, bases, e, k, signs, part, done, doubtful, found)
         done += count
     return found

@@ -86,6 +86,21 @@ def relative_width(v: Any) -> Any:
     return bits_float(_TWICE_BIAS - (float_bits(np.float64(v)) & _EXPONENT))
 
 
+_ROUNDER = 1.5 * 2.0**52
+_ROUNDER_BITS = np.int64(0x4338000000000000)
+
+
+@inlined
+def nearest(y: Any) -> Any:
+    """The integer nearest to y and its distance, both exact for |y| < 2**51; some numbers, not NaN, beyond.
+
+    The sum with 3·2⁵¹ lies in [2⁵², 2⁵³), where doubles are the integers, so it is rounded to one of them, and the
+    difference of its bits from those of 3·2⁵¹ is that of the numbers. What is left of y needs no rounding.
+    """
+    raised = y + _ROUNDER
+    return float_bits(raised) - _ROUNDER_BITS, abs(y - (raised - _ROUNDER))
+
+
 @cast(Any, intrinsic)  # type: ignore[untyped-decorator]
 def wide_vectors(_context: Any) -> tuple[Any, Callable[..., Any]]:
     """Let LLVM use the CPU's full vector width in the function that calls this (half as fast again).

@@ -39,14 +39,16 @@ LOWEST = np.int64(1 << 20)
 _ONE = np.int64(0x3FF0000000000000)
 _SQRT_HALF = np.int64(0x3FE6A09E00000000)
 _MANTISSA = np.int64(0x000FFFFFFFFFFFFF)
-_EXPONENT_OF_2_63 = np.int64(1023 + 63)
+_INTEGERS = np.int64(0x4330000000000000)
+"""The bits of 2⁵²: with a number below 2⁵² put into them, they make that number more."""
+_ROUND_63 = 2.0**52 + 1023 + 63
 
 
 @inlined
 def neglog(v: Any) -> Any:
     """−ln(v·2⁻⁶³); for v < 2**20 some finite number below 800. See the module's docstring for the bound."""
     bits = float_bits(np.float64(v)) + (_ONE - _SQRT_HALF)
-    octaves = np.float64(_EXPONENT_OF_2_63 - (bits >> 52))
+    octaves = _ROUND_63 - bits_float((bits >> 52) | _INTEGERS)
     f = bits_float((bits & _MANTISSA) + _SQRT_HALF) - 1.0
     s = f / (2.0 + f)
     z = s * s
