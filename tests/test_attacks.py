@@ -125,7 +125,7 @@ FAULTS: dict[str, tuple[Callable[[float], Draws], float]] = {
 }
 """What is wrong, draws for a true value, and what must be certified at least: the claim would be ε = 1.
 
-All are found at some 5 standard errors more, for this seed and others, but for the scale: 1.2 is certified as 1.12.
+All are found at some 5 standard errors more, for this seed and others, but for the scale, of which 1.1 of 1.2 is certified.
 """
 
 
@@ -260,7 +260,10 @@ NOISES: dict[str, tuple[Callable[[], Any], Pairs, Score, float, float]] = {
         0.5,
     ),
 }
-"""The mechanism, pairs of neighbours, the score, what is claimed of it, and what must be certified at least."""
+"""The mechanism, pairs of neighbours, the score, what is claimed of it, and what must be certified at least.
+
+That is some six standard errors below what is certified on average, here and in the other tables.
+"""
 
 PAIRS = [(noise, pair) for noise, (_, pairs, *_) in NOISES.items() for pair in pairs]
 each_pair = pytest.mark.parametrize(("noise", "pair"), PAIRS)
@@ -318,19 +321,21 @@ def test_noise_keeps_its_claim_on_spark(spark_classic: Any, cost: str) -> None:
         assert least - 0.2 < certified(one, other, score) <= claim, noise
 
 
-WHOLE: dict[str, tuple[Callable[[], Any], Score]] = {
-    "geometric": (lambda: dp.GeometricNoise(1, 1), epsilon_at(0)),
-    "Laplace": (lambda: dp.LaplaceNoise(1, 1), epsilon_at(0)),
-    "Gaussian": (lambda: dp.GaussianNoise(1, "0.5"), gaussian_mu),
+WHOLE: dict[str, tuple[Callable[[], Any], Score, float, float]] = {
+    "geometric": (lambda: dp.GeometricNoise(1, 1), epsilon_at(0), 1, 0.85),
+    "discrete Gaussian": (lambda: dp.DiscreteGaussianNoise(1, "0.5"), epsilon_at(DELTA), zcdp(0.5, DELTA), 1.5),
+    "Laplace": (lambda: dp.LaplaceNoise(1, 1), epsilon_at(0), 1, 0.8),
+    "Gaussian": (lambda: dp.GaussianNoise(1, "0.5"), gaussian_mu, 1, 0.85),
 }
+"""The mechanism, the score, what is claimed of it, and what must be certified at least."""
 
 
 @pytest.mark.parametrize("base", [0, 2**53, -(2**61)])
 @pytest.mark.parametrize("noise", WHOLE)
 def test_noise_on_whole_numbers_keeps_its_claim(noise: str, base: int) -> None:
-    mechanism, score = WHOLE[noise]
+    mechanism, score, claim, least = WHOLE[noise]
     one, other = (noised(base + step, N, mechanism(), np.int64) - base for step in (0, 1))
-    assert 0.85 < certified(one, other, score) <= 1
+    assert least < certified(one, other, score) <= claim
 
 
 LARGE: dict[str, tuple[Callable[[], Any], type, float]] = {
