@@ -8,7 +8,8 @@ VENV_PANDAS3 := .venv-pandas3
 # The suite that runs unchanged on every engine, and what of the tests is worth running again under pandas 3.
 CONTRACT ?= tests/contract
 PANDAS3_TESTS ?= $(CONTRACT)
-BENCHMARKS ?= $(wildcard benchmarks/bench_*.py)
+# Each benchmark is a package, run as a module.
+BENCHMARKS ?= $(patsubst %/__main__.py,%,$(wildcard benchmarks/*/__main__.py))
 
 # Where the code that people read lives.
 SOURCES := dpframe tests $(wildcard benchmarks)
@@ -71,8 +72,7 @@ format: $(VENV)/.stamp-test ## rewrite the code in the house style
 
 .PHONY: bench
 bench: $(VENV)/.stamp-test ## run the benchmarks
-	@test -n "$(BENCHMARKS)" || { echo "There is no benchmarks/bench_*.py yet." >&2; exit 1; }
-	set -e; for script in $(BENCHMARKS); do $(call with_java,$(VENV)) python "$$script"; done
+	set -e; for each in $(subst /,.,$(BENCHMARKS)); do $(call with_java,$(VENV)) python -m "$$each"; done
 
 .PHONY: clean
 clean: ## remove the environments and every cache

@@ -5,9 +5,28 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+def _drop_stale_kernels() -> None:
+    """Drop compiled kernels that are older than any source of theirs.
+
+    Numba's disk cache looks at a kernel's own file only, and not at those of the helpers that are pasted into it. Each
+    overload has a file of its own; one that is gone is compiled anew.
+    """
+    (package,) = find_spec("dpframe").submodule_search_locations
+    home = Path(package) / "kernels"
+    newest = max(source.stat().st_mtime for source in home.glob("*.py"))
+    for cached in (home / "__pycache__").glob("*.nb[ic]"):
+        if cached.stat().st_mtime < newest:
+            cached.unlink(missing_ok=True)
+
+
+_drop_stale_kernels()  # before any test can load one
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
