@@ -30,7 +30,25 @@ the nearest integer, and W = 2^-⌊log₂ RN(v)⌋ ≥ (1 − 2ε)/v. What the f
 Overflow: ⌊t⌋ is held below 2⁶¹ before it becomes an integer, and a word with t₀ ≥ 2⁵² is never decided, because there
 B > ½. ⌊x⌋ is held to ±2⁶². So no sum leaves 64 bits.
 
-The loops run over 1024 cells at a time, which stay in the level-1 cache, one pass for each step: that vectorises.
+The glance
+----------
+Nearly all chunks of cells are decided by a coarser filter in one loop, and never meet the one above. It computes
+
+    y = (x − r) ± (s·q + (c − ½)),   r the integer nearest to x,   value = r + the integer nearest to y,
+
+which is the same function: to round to the nearest is to add ½ and floor, and rounding is symmetric, but for ties,
+which are never decided. x − r is exact, c is off by ε/4 and c − ½ rounds by ε/4; the product rounds by ε·t₀, the sum by
+ε·(t₀ + ½)(1 + ε), that with x − r, of size at most ½, by ε·(t₀ + 1)(1 + ε)². For t = s·q + (c − ½) as computed,
+t ≥ t₀ − 0.51. Its distance d to the nearest integer is exact (:func:`dpframe.kernels.jit.nearest`), and it decides if
+
+    d < ½ − (t + s + 3)·(E + K·2⁻⁴⁶)   and   v ≥ 2⁴⁶.
+
+Indeed 1/v ≤ 2⁻⁴⁶, and E leaves E₀ + 4.9ε ≥ 8.9ε for each of the t₀ + s + 2.4 units, against 3.1ε·t₀ + 2.1ε of these
+steps and 3ε for the rounding of the bound itself: (s + 3)·(E + …), its difference from ½, (E + …)·t and the last
+difference, none above ½ where anything is decided. Nothing is decided if t ≥ 2⁴⁸, as E ≥ 2⁻⁴⁹, or if \|x\| ≥ 2⁵¹ or x
+is NaN. A chunk with an undecided word (one in 64, up to scales of about 2²⁵) goes through the filter above whole.
+
+The loops run over 1024 cells at a time, which stay in the level-1 cache.
 """
 
 from __future__ import annotations
@@ -42,6 +60,7 @@ from numpy.typing import NDArray
 
 from dpframe.kernels.chacha import CHUNK, stretch
 from dpframe.kernels.jit import bits_float, float_bits, inlined, kernel, nearest, relative_width, wide_vectors
+from dpframe.kernels.lanes import GATHERS, quintics
 from dpframe.kernels.logarithm import LOWEST, neglog
 
 LOGARITHM: NDArray[np.float64] = np.empty(0)
@@ -77,7 +96,11 @@ def _look_up(words: Any, table: Any, rows: Any, q: Any) -> None:
         bits = float_bits(max(np.float64(words[j] >> np.uint64(1)), _LOWEST))
         rows[j] = ((bits >> 46) - _FIRST_ROW) * np.int64(6)
         q[j] = bits_float((bits & _IN_BIN) | _ONE) - _MIDDLE
-    for j in range(words.size):
+    gathered = words.size & ~7 if GATHERS else 0
+    if GATHERS:
+        for j in range(0, gathered, 8):
+            quintics(table, rows, q, j)
+    for j in range(gathered, words.size):
         i = rows[j]
         r = q[j]
         high = table[i + 3] + r * (table[i + 4] + r * table[i + 5])

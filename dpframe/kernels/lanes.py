@@ -1,8 +1,9 @@
-"""ChaCha20 on vectors: neighbouring blocks in the lanes of a register, all sixteen state words in registers.
+"""What LLVM does not vectorise by itself, written in its vector types: ChaCha20's rounds, and looking up in a table.
 
-LLVM's own vectoriser takes only innermost loops, and so would have to bring the state back to memory after every double
-round; written in LLVM's vector types, the twenty rounds touch none. The types are portable: where a CPU's registers
-are narrower than a vector here, LLVM splits it. The output does not depend on the width.
+ChaCha20 has neighbouring blocks in the lanes of a register and all sixteen state words in registers. LLVM's own
+vectoriser takes only innermost loops, and so would have to bring the state back to memory after every double round;
+here the twenty rounds touch none. The types are portable: where a CPU's registers are narrower than a vector here,
+LLVM splits it. The key stream does not depend on the width.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def _width() -> int:
 
 WIDTH = _width()
 """Blocks side by side in a register."""
+GATHERS = WIDTH == 16 and not llvm.get_host_cpu_name().startswith("znver")
+"""Whether a vector load from eight places is quicker than eight loads: twice so on Intel's CPUs, slower on AMD's."""
 _VECTOR = ir.VectorType(_I32, WIDTH)
 
 
@@ -149,3 +152,42 @@ def first_words(_context: Any, _key: Any, _named: Any, _out: Any, _at: Any) -> t
         return context.get_dummy_value()
 
     return types.none(_key, _named, _out, _at), generate
+
+
+@cast(Any, intrinsic)  # type: ignore[untyped-decorator]
+def quintics(_context: Any, _table: Any, _rows: Any, _q: Any, _at: Any) -> tuple[Any, Callable[..., Any]]:
+    """``quintics(table, rows, q, at)``: for eight j from ``at`` on, a table row's quintic at ``q[j]`` goes to ``q[j]``.
+
+    Its six coefficients begin at ``table[rows[j]]``, lowest first. Horner's rule with fused multiply-adds.
+    """
+    floats, indices = ir.VectorType(ir.DoubleType(), 8), ir.VectorType(_I64, 8)
+    places = ir.VectorType(ir.DoubleType().as_pointer(), 8)
+    gathering = ir.FunctionType(floats, [places, _I32, ir.VectorType(ir.IntType(1), 8), floats])
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        table, rows, q = (
+            context.make_array(kind)(context, builder, array).data
+            for kind, array in zip(signature.args[:3], arguments[:3], strict=True)
+        )
+        gather = cgutils.get_or_insert_function(builder.module, gathering, "llvm.masked.gather.v8f64.v8p0")
+        fused = cgutils.get_or_insert_function(builder.module, ir.FunctionType(floats, [floats] * 3), "llvm.fma.v8f64")
+        row = builder.load(builder.bitcast(builder.gep(rows, [arguments[3]]), indices.as_pointer()), align=8)
+        home = builder.bitcast(builder.gep(q, [arguments[3]]), floats.as_pointer())
+        r = builder.load(home, align=8)
+        one = builder.insert_element(
+            ir.Constant(indices, ir.Undefined), builder.ptrtoint(table, _I64), ir.Constant(_I32, 0)
+        )
+        first = builder.add(_pick(builder, one, one, [0] * 8), builder.shl(row, ir.Constant(indices, [3] * 8)))
+
+        def coefficient(j: int) -> Any:
+            place = builder.inttoptr(builder.add(first, ir.Constant(indices, [8 * j] * 8)), places)
+            every = ir.Constant(ir.VectorType(ir.IntType(1), 8), [1] * 8)
+            return builder.call(gather, [place, ir.Constant(_I32, 8), every, ir.Constant(floats, [0.0] * 8)])
+
+        value = coefficient(5)
+        for j in range(4, -1, -1):
+            value = builder.call(fused, [value, r, coefficient(j)])
+        builder.store(value, home, align=8)
+        return context.get_dummy_value()
+
+    return types.none(_table, _rows, _q, _at), generate

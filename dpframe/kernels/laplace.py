@@ -4,6 +4,11 @@ For scale b and q = e^(−1/b), all with L = −ln u (:mod:`dpframe.kernels.inve
 
 * discrete Laplace, P(X = k) ∝ q^\|k\|: P(\|X\| ≥ k) = 2·q^k/(1 + q) for k ≥ 1, so \|X\| = ⌊b·L + C⌋ with
   C = b·ln(2/(1 + q)) ∈ (0, ½), and a random sign;
+  With a scale for each cell, C comes from numpy as ½ − b·ln cosh(1/(2b)), ln cosh y = log1p(2·sinh²(y/2)), for b ≥ ½,
+  where the second part is at most 0.217, and as b·(ln 2 − log1p(q)) below, where q ≤ 0.14 and q/b ≤ 0.28. If numpy's
+  exp, log1p and sinh are good to 2⁻⁴⁷ = 64ε (they claim 4 units in the last place), then the former is off by at
+  most 0.217·(3.1·64ε + 6ε) + ε and the latter by ½·(0.28·64ε + 3ε), which are below 2⁻⁴⁷. The filter's bound of
+  (t₀ + s + 2)·E ≥ 2E makes up for it with E wider by 2⁻⁴⁸;
 * geometric, P(X = k) = (1 − q)·q^k for k ≥ 0: X = ⌊b·L⌋;
 * Laplace on a grid: the Laplace mechanism in real numbers, x ± b·L, rounded to the nearest grid point;
 * exponential on a grid: x + b·L, rounded likewise.
@@ -11,16 +16,17 @@ For scale b and q = e^(−1/b), all with L = −ln u (:mod:`dpframe.kernels.inve
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dpframe.kernels.arguments import check_out, check_scale
-from dpframe.kernels.inversion import LOGARITHM, fill_shared
+from dpframe.kernels.arguments import check_out, check_scale, check_scales
+from dpframe.kernels.inversion import LARGEST, LOGARITHM, SMALLEST, fill_cells, fill_shared
 from dpframe.kernels.laws import EXPONENTIAL, DiscreteLaplace, Geometric
-from dpframe.kernels.refine import context
-from dpframe.kernels.sampler import Place, Shared, exact_cell, rounded, sample
+from dpframe.kernels.refine import Law, context
+from dpframe.kernels.sampler import Hashed, Place, Scaled, Shared, exact_cell, rounded, sample
 
 
 @lru_cache(maxsize=4096)
@@ -31,9 +37,36 @@ def _shift(scale: float) -> float:
     return float(DiscreteLaplace(scale).shift(mp))
 
 
+def _shifts(scales: NDArray[np.float64]) -> NDArray[np.float64]:
+    """C of each scale, to 2⁻⁴⁷: see the module's docstring."""
+    b = np.where(scales <= LARGEST, np.maximum(scales, SMALLEST), LARGEST)
+    wide = np.maximum(b, 0.5)
+    narrow = np.minimum(b, 0.5)
+    shifts: NDArray[np.float64] = narrow * (np.log(2) - np.log1p(np.exp(-1 / narrow)))
+    return np.where(b >= 0.5, 0.5 - wide * np.log1p(2 * np.sinh(0.25 / wide) ** 2), shifts)
+
+
+def _each_its_own(
+    of: Callable[[float], Law],
+    n: int,
+    scale: ArrayLike,
+    shifts: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    e: float,
+    signs: int,
+    place: Place | Hashed,
+    out: NDArray[np.int64] | None,
+) -> NDArray[np.int64]:
+    """Samples of a law of integers at a vector of scales."""
+    out = check_out(out, n)
+    scales = check_scales("scale", scale, n, 1.0)
+    cells = Scaled(of, scales)
+    parameters = (LOGARITHM, e, EXPONENTIAL.k, np.uint64(signs), 1.0, scales, shifts(scales), np.empty(0))
+    return sample(fill_cells, lambda i: exact_cell(cells, place, i, signs=signs), place, out, *parameters)
+
+
 def discrete_laplace(
     n: int,
-    scale: float,
+    scale: float | ArrayLike,
     *,
     key: bytes | None = None,
     stream: int = 0,
@@ -50,6 +83,8 @@ def discrete_laplace(
     scale
         b, from 2**-10 to 2**50, in units of the output; the variance is 2q/(1−q)², q = exp(−1/b). Up to about
         2**34 the cost does not depend on it; above, more and more cells need exact refinement.
+        Or a vector of shape (n,), whose entries, which may depend on private data, are held to that range without a
+        word (NaN to its upper end); whoever passes one sees to a public floor.
     key
         32 bytes; a fresh one from the operating system if None. The same key, stream and cell must never
         serve two releases.
@@ -83,16 +118,19 @@ def discrete_laplace(
     >>> bool((noise[400:] == discrete_laplace(600, 2.5, key=key, start=400)).all())
     True
     """
-    scale = check_scale("scale", scale)
+    if np.ndim(scale):
+        place = Place.of(key, stream, start, n, cells)
+        return _each_its_own(DiscreteLaplace, n, scale, _shifts, EXPONENTIAL.e + 2.0**-48, 1, place, out)
+    one = check_scale("scale", scale)
     place = Place.of(key, stream, start, n, cells)
-    shared = Shared(DiscreteLaplace(scale))
-    parameters = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(1), scale, _shift(scale))
+    shared = Shared(DiscreteLaplace(one))
+    parameters = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(1), one, _shift(one))
     return sample(fill_shared, lambda i: exact_cell(shared, place, i), place, check_out(out, n), *parameters)
 
 
 def geometric(
     n: int,
-    scale: float,
+    scale: float | ArrayLike,
     *,
     key: bytes | None = None,
     stream: int = 0,
@@ -107,7 +145,8 @@ def geometric(
     n
         How many cells.
     scale
-        b, from 2**-10 to 2**50, in units of the output; the mean is q/(1−q), q = exp(−1/b).
+        b, from 2**-10 to 2**50, in units of the output; the mean is q/(1−q), q = exp(−1/b). Or a vector, as for
+        :func:`discrete_laplace`.
     key, stream, start, cells, out
         As for :func:`discrete_laplace`.
 
@@ -126,10 +165,13 @@ def geometric(
     >>> bool((geometric(1000, 2.5) >= 0).all())
     True
     """
-    scale = check_scale("scale", scale)
+    if np.ndim(scale):
+        place = Place.of(key, stream, start, n, cells)
+        return _each_its_own(Geometric, n, scale, lambda scales: np.zeros(1), EXPONENTIAL.e, 0, place, out)
+    one = check_scale("scale", scale)
     place = Place.of(key, stream, start, n, cells)
-    shared = Shared(Geometric(scale))
-    parameters = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(0), scale, 0.0)
+    shared = Shared(Geometric(one))
+    parameters = (LOGARITHM, EXPONENTIAL.e, EXPONENTIAL.k, np.uint64(0), one, 0.0)
     return sample(fill_shared, lambda i: exact_cell(shared, place, i, signs=0), place, check_out(out, n), *parameters)
 
 

@@ -120,6 +120,36 @@ class Shared:
         return self.one, 0
 
 
+def held(scale: float) -> float:
+    """A scale in grid steps, held to the float kernels' range.
+
+    Examples
+    --------
+    >>> held(math.nan) == 2.0**50
+    True
+    """
+    return max(scale, SMALLEST) if scale <= LARGEST else LARGEST
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A law of integers with a scale per cell.
+
+    Examples
+    --------
+    >>> from dpframe.kernels.laws import Geometric
+    >>> Scaled(Geometric, np.array([2.0, 3.0])).law(1, negative=False)
+    (Geometric(scale=3.0), 0)
+    """
+
+    of: Callable[[float], Law]
+    scales: NDArray[np.float64]
+
+    def law(self, i: int, negative: bool) -> tuple[Law, int]:
+        """The law at the cell's scale."""
+        return self.of(held(float(self.scales[i]))), 0
+
+
 @dataclass(frozen=True)
 class PerCell:
     """Rounded noise of a scale per cell around a value per cell, both in grid steps once multiplied by ``steps``.
@@ -139,8 +169,7 @@ class PerCell:
 
     def law(self, i: int, negative: bool) -> tuple[Law, int]:
         """Noise held to the same limits as in the float kernels."""
-        scale = float(self.scales[i if self.scales.size > 1 else 0]) * self.steps
-        scale = max(scale, SMALLEST) if scale <= LARGEST else LARGEST
+        scale = held(float(self.scales[i if self.scales.size > 1 else 0]) * self.steps)
         x = float(self.values[i]) * self.steps if self.values.size else 0.0
         x = 0.0 if math.isnan(x) else min(max(x, -_FARTHER), _FARTHER)
         base = math.floor(x)
@@ -174,6 +203,8 @@ def sample(
     >>> discrete_laplace(3, 1.0).shape
     (3,)
     """
+    if not out.size:
+        return out
     head = (key_words(place.key), np.uint64(place.stream), np.int64(place.start), place.given, out)
     doubtful = np.empty(_FEW, np.int64)
     found = fill(*head, doubtful, *parameters)
