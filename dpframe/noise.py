@@ -9,7 +9,8 @@ import numpy as np
 
 from dpframe.accounting import Budget, ambient
 from dpframe.backends import NoiseTask, backend_of
-from dpframe.errors import ColumnTypeError, PlanError
+from dpframe.errors import ColumnTypeError, MechanismError, PlanError
+from dpframe.kernels.arguments import LARGEST_SCALE
 from dpframe.mechanisms.table import TableMechanism
 from dpframe.plan import Schema, Type
 from dpframe.release import CONFIDENCE, fresh_key, guarded
@@ -58,7 +59,8 @@ def task(schema: Schema, name: str, mechanism: TableMechanism, key: bytes | None
     PlanError
         When what is given is no mechanism for tables.
     MechanismError
-        When the mechanism does not serve such a column, as geometric noise does not serve floats.
+        When the mechanism does not serve such a column, as geometric noise does not serve floats, and when a scale
+        that it could need is beyond the samplers.
     """
     if not hasattr(mechanism, "draw") or not hasattr(mechanism, "sensitivity"):
         raise PlanError(f".dp.noise({name}=...) takes a mechanism such as dp.LaplaceNoise(1, 0.5), not {mechanism!r}.")
@@ -67,8 +69,16 @@ def task(schema: Schema, name: str, mechanism: TableMechanism, key: bytes | None
         if schema[column].type not in (Type.INTEGER, Type.FLOAT):
             raise ColumnTypeError(f"{column!r} is a {schema[column].type.value} column; noise is for numbers.")
     integer = schema[name].type is Type.INTEGER
-    least = float(mechanism.scale(np.zeros(1))[0])
-    grid = 1.0 if integer else 2.0 ** np.floor(np.log2(least)) * FINENESS
+    least, most = mechanism.scale(np.array([0.0, np.inf]))
+    grid = 1.0 if integer else 2.0 ** np.ceil(np.log2(least)) * FINENESS
+    if most > LARGEST_SCALE * grid:
+        # The samplers would hold the scale of such a cell to what they can draw: less noise than is owed.
+        raise MechanismError(
+            f"The noise of {name!r} may need a scale of {most:.3g}; "
+            f"for this column at most {LARGEST_SCALE * grid:.3g} is drawn. "
+            + ("Make it a float column, " if integer else "Lower the sensitivity, ")
+            + "or spend more on it."
+        )
     # A dry run on no cell: what the mechanism refuses, it refuses now, and not after the charge.
     mechanism.draw(np.zeros(0), np.zeros(0), float(grid), key=bytes(32), stream=stream, start=0)
     return NoiseTask(name, mechanism, float(grid), integer, key, stream)

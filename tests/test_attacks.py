@@ -352,9 +352,6 @@ LARGE: dict[str, tuple[Callable[[], Any], type, float]] = {
 """The mechanism, the column's type, and the entry of the sensitivity column where the mechanism reads one."""
 
 
-@pytest.mark.xfail(
-    strict=True, reason="samplers hold a cell's scale to 2**50 grid steps, and some mechanisms go beyond"
-)
 @pytest.mark.parametrize("which", LARGE)
 def test_noise_of_a_large_scale_is_as_large_as_claimed_or_refused(which: str) -> None:
     make, kind, sensitivity = LARGE[which]
