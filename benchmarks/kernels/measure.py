@@ -13,6 +13,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
+from benchmarks.kernels.stages import stages
 from dpframe import kernels
 from dpframe.kernels import chacha, siphash
 
@@ -156,6 +157,9 @@ def measure(rounds: int, short: bool) -> dict[str, Any]:
         "discrete_laplace by 128-bit hash": lambda: kernels.discrete_laplace(N, 10.0, key=KEY, cells=cells, out=out),
     }
     found["hashed"] = {name: N / seconds / 1e6 for name, seconds in take_turns(hashed, rounds).items()}
+    steps = stages(out)
+    alone = take_turns({name: task for name, (task, _) in steps.items()}, rounds)
+    found["stages"] = {name: seconds / steps[name][1] * 1e9 for name, seconds in alone.items()}
     found["two_threads"] = two_threads(rounds)
     found["small"] = small_calls(rounds)
     return found

@@ -60,7 +60,7 @@ from numpy.typing import NDArray
 
 from dpframe.kernels.chacha import CHUNK, stretch
 from dpframe.kernels.jit import bits_float, float_bits, inlined, kernel, nearest, relative_width, wide_vectors
-from dpframe.kernels.lanes import GATHERS, quintics
+from dpframe.kernels.lanes import quintics
 from dpframe.kernels.logarithm import LOWEST, neglog
 
 LOGARITHM: NDArray[np.float64] = np.empty(0)
@@ -90,17 +90,16 @@ def _logarithms(words: Any, q: Any) -> None:
 
 @inlined
 def _look_up(words: Any, table: Any, rows: Any, q: Any) -> None:
-    """Piecewise quintics (:mod:`dpframe.kernels.quantile_table`); two passes, as only the first vectorises."""
+    """Piecewise quintics (:mod:`dpframe.kernels.quantile_table`); LLVM vectorises only the first pass by itself."""
     wide_vectors()
     for j in range(words.size):
         bits = float_bits(max(np.float64(words[j] >> np.uint64(1)), _LOWEST))
         rows[j] = ((bits >> 46) - _FIRST_ROW) * np.int64(6)
         q[j] = bits_float((bits & _IN_BIN) | _ONE) - _MIDDLE
-    gathered = words.size & ~7 if GATHERS else 0
-    if GATHERS:
-        for j in range(0, gathered, 8):
-            quintics(table, rows, q, j)
-    for j in range(gathered, words.size):
+    eights = words.size & ~7
+    for j in range(0, eights, 8):
+        quintics(table, rows, q, j)
+    for j in range(eights, words.size):
         i = rows[j]
         r = q[j]
         high = table[i + 3] + r * (table[i + 4] + r * table[i + 5])
