@@ -112,8 +112,10 @@ at the least, which numpy's own speed on the machine turns into the highest rati
 physical core takes its share of both ports. CPUs with four such ports, on which the bar was measured, do not have this
 limit. A tabled quantile is a row of 48 bytes for each cell, and its transposition: some twenty shuffles for 8 cells,
 which issue on one of the two ports. An alias table costs two loads from places that no cache line shares, by scalar
-code: three passes, which vectorise, were quicker at σ = 10 and slower at σ = 64 and 256. Storing the result overlaps with the arithmetic of the next
-chunk."""
+code: three passes, which vectorise, were quicker at σ = 10 and slower at σ = 64 and 256. Storing the result overlaps
+with the arithmetic of the next chunk. Two threads gain only where a second processor is free, and a first call is as
+quick as the disk and the processor let it be: with the load average at the top near the number of processors or above,
+those two lines measure the other programs too."""
 
 
 def plot(found: dict[str, Any]) -> str:
