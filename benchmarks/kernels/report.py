@@ -105,11 +105,12 @@ def where_the_time_goes(here: dict[str, Any]) -> list[str]:
 
 
 LIMITS = """\
-On Intel's CPUs, 512-bit integer and floating-point instructions issue on two ports only. The twenty rounds of 16 blocks
+What follows is an estimate from counted instructions and published port layouts, not a measurement. On Intel's CPUs,
+512-bit integer and floating-point instructions issue on two ports only. The twenty rounds of 16 blocks
 are 960 of them less 36 for what the first round shares, so 128 words take at least 462 cycles: 3.6 a word, 1.0 ns at
 3.6 GHz. The fused logarithm and decision are about 41 for 8 cells, 2.6 cycles or 0.7 ns a cell. Together that is 1.7 ns
 at the least, which numpy's own speed on the machine turns into the highest ratio to be had; a neighbour on the same
-physical core takes its share of both ports. CPUs with four such ports, on which the bar was measured, do not have this
+physical core takes its share of both ports. CPUs with four such ports do not have this
 limit. A tabled quantile is a row of 48 bytes for each cell, and its transposition: some twenty shuffles for 8 cells,
 which issue on one of the two ports. An alias table costs two loads from places that no cache line shares, by scalar
 code: three passes, which vectorise, were quicker at σ = 10 and slower at σ = 64 and 256. Storing the result overlaps
