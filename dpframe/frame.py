@@ -49,10 +49,6 @@ def protect(
     schema = backend.schema(frame)
     # What the caller does to the frame's columns from here on must not move what is protected; shares the data.
     frame = frame.copy(deep=False) if hasattr(type(frame), "copy") else frame
-    names = [column.name for column in schema]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise PlanError(f"Two columns are called {twice!r}: rename one before .dp.")
     if id is not None:
         if rows != 1:
             raise PlanError("The privacy unit is either rows=k rows or all rows of one id: give one of them.")

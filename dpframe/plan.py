@@ -67,6 +67,12 @@ class Schema:
     columns: tuple[Column, ...]
     width: int
 
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise PlanError(f"Two columns are called {twice!r}: rename one before .dp.")
+
     def __getitem__(self, name: str) -> Column:
         """The column of that name; raises :class:`UnknownColumnError` with the nearest names."""
         for column in self.columns:

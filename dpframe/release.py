@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -166,7 +165,7 @@ def _statistic(each: Calibrated, names: Mapping[str, str], alpha: float) -> Stat
         mechanism=mechanism.name,
         scale=mechanism.scale * statistic.grid,
         half_width=mechanism.accuracy(alpha) * statistic.grid,
-        share=str(Fraction(each.measured.share)),
+        share=str(each.measured.share),
     )
 
 

@@ -126,9 +126,3 @@ def backend_of(frame: Any) -> Backend:
     if library is None or not hasattr(frame, "columns"):
         raise FrameError(f"dpframe serves pandas, PySpark and pandas-on-Spark frames, not {type(frame).__qualname__}.")
     return cast(Backend, import_module(KNOWN[library]))
-
-
-def read(statistics: tuple[Statistic, ...]) -> list[str]:
-    """The refs that the statistics read, each once, in a fixed order."""
-    refs = (statistic.ref for statistic in statistics if statistic.ref is not None)
-    return sorted(set(refs), key=lambda ref: int(ref[1:]))

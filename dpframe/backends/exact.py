@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dpframe.backends.base import Request, read
+from dpframe.backends.base import Request
 from dpframe.kernels.bounding import add_up, by_unit, keep_groups, keep_rows
 from dpframe.kernels.siphash import hash_int64, hash_utf8
 from dpframe.keys import ARROW
@@ -55,7 +55,8 @@ def bound(table: pa.Table, cell: Ints, request: Request) -> tuple[pa.Table, Ints
 def _apart(request: Request) -> list[str]:
     """The columns by which rows of one unit and cell can differ for the request: equal ones are twins."""
     refs = {column.ref for limit in request.bounds if isinstance(limit, GroupBound) for column in limit.by or ()}
-    return sorted(refs.union(read(request.statistics)), key=lambda ref: int(ref[1:]))
+    refs |= {statistic.ref for statistic in request.statistics if statistic.ref is not None}
+    return sorted(refs, key=lambda ref: int(ref[1:]))
 
 
 def statistics(table: pa.Table, cell: Ints, request: Request, cells: int) -> Ints:

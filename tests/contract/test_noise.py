@@ -122,3 +122,15 @@ def test_bad_input_is_refused_and_costs_nothing(
         with pytest.raises(kind, match=says):
             engine.frame(cells).dp.noise(**asked)
         assert (budget.spent, budget.remaining_delta) == (0, 0)
+
+
+def test_columns_that_share_a_name_are_refused_before_the_charge(engine: Engine, cells: pd.DataFrame) -> None:
+    frame = engine.frame(cells)
+    if engine.name == "pandas":
+        twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    else:
+        twice = frame.select(frame["jobs"].alias("a"), frame["ssmax"].alias("a"))
+    with dp.Budget(epsilon=1) as budget:
+        with pytest.raises(errors.PlanError, match="'a'"):
+            twice.dp.noise(a=dp.LaplaceNoise(1, 0.1))
+        assert budget.spent == 0
