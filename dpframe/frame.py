@@ -64,7 +64,7 @@ def protect(
         schema = schema.put(replace(schema[name], bounds=aggregates.bounds(name, *pair)))
     for name, values in (keys or {}).items():
         listed = tuple(sorted(listed_values(name, values), key=lambda v: (v is not None, v)))
-        declared(name, listed).fit([name], schema)
+        declared(name, listed).fit(schema)
         schema = schema.put(replace(schema[name], keys=listed))
     unit = Unit(None if id is None else schema[id], at_least_one(rows, "rows"))
     return PrivateFrame(frame, Plan(schema, schema, unit))
@@ -353,8 +353,8 @@ def _keys(schema: Schema, by: tuple[str, ...], given: Any) -> Keys:
                 f"declare them with protect(keys={{{name!r}: [...]}}), or make bins with dp.cut."
             )
         sets.append(declared(name, known))
-    keys = math.prod(sets, start=Keys(()))
-    keys.fit(by, schema)
+    keys = math.prod(sets, start=Keys(())).arranged(by)
+    keys.fit(schema)
     return keys
 
 

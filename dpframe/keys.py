@@ -71,14 +71,40 @@ class Factor:
             position = at
         return np.where(known, position, -1)
 
-    def values(self, positions: Cells) -> dict[str, pa.Array]:
-        """The key columns at those positions."""
-        code = positions if self.codes is None else self.codes[positions]
-        values: dict[str, pa.Array] = {}
+    def apart(self) -> tuple[Factor, ...]:
+        """The factor as a product of the smallest ones."""
+        if self.codes is not None:
+            return (self,)
+        return tuple(Factor({name: domain}) for name, domain in self.domains.items())
+
+    def times(self, other: Factor) -> Factor:
+        """Every row of one with every row of the other, multiplied out."""
+        if len(self) * len(other) > MOST_CELLS:
+            raise KeysError(
+                f"The columns {', '.join(self.domains)} and {', '.join(other.domains)} of the keys interleave in the "
+                f"group-by, and {len(self) * len(other):,} keys are too many to multiply out: group by them in the "
+                "order of the keys."
+            )
+        ours, theirs = (np.arange(len(f)) if f.codes is None else f.codes for f in (self, other))
+        width = math.prod(map(len, other.domains.values()))
+        if math.prod(map(len, self.domains.values())) * width >= 2**62:
+            raise KeysError("The key frame has too many distinct values; give independent columns as a product.")
+        return Factor(self.domains | other.domains, np.add.outer(ours * width, theirs).ravel())
+
+    def ordered(self, names: Sequence[str]) -> Factor:
+        """The same rows over the columns in that order, sorted by them."""
+        if list(self.domains) == list(names):
+            return self
+        domains = {name: self.domains[name] for name in names}
+        if self.codes is None:
+            return Factor(domains)
+        of, rest = {}, self.codes
         for name, domain in reversed(self.domains.items()):
-            values[name] = domain.take(pa.array(code % len(domain)))
-            code = code // len(domain)
-        return dict(reversed(values.items()))
+            of[name], rest = rest % len(domain), rest // len(domain)
+        code = np.zeros(len(self), np.int64)
+        for name, domain in domains.items():
+            code = code * len(domain) + of[name]
+        return Factor(domains, np.sort(code))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,46 +163,63 @@ class Keys:
             cell = cell * len(factor) + position
         return np.where(known, cell, -1)
 
-    def table(self, order: Sequence[str]) -> tuple[pa.Table, Cells]:
-        """Every key, sorted by the columns in that order, and the cell of each."""
-        cells = np.arange(len(self), dtype=np.int64)
-        if order != list(self.columns):
-            cells = cells[np.lexsort([self._ranks(name) for name in reversed(order)])]
+    def rows(self, cells: Cells) -> dict[str, pa.Array]:
+        """The key columns of those cells."""
         columns: dict[str, pa.Array] = {}
-        rest = cells
         for factor in reversed(self.factors):
-            columns |= factor.values(rest % len(factor))
-            rest = rest // len(factor)
-        return pa.table({name: columns[name] for name in order}), cells
+            cells, code = cells // len(factor), cells % len(factor)
+            code = code if factor.codes is None else factor.codes[code]
+            for name, domain in reversed(factor.domains.items()):
+                columns[name] = domain.take(pa.array(code % len(domain)))
+                code = code // len(domain)
+        return {name: columns[name] for name in self.columns}
 
-    def _ranks(self, name: str) -> Cells:
-        """The rank of one column's value in every cell."""
-        after = 1
-        for factor in reversed(self.factors):
-            if name in factor.domains:
-                break
-            after *= len(factor)
-        code = np.arange(len(self), dtype=np.int64) // after % len(factor)
-        code = code if factor.codes is None else factor.codes[code]
-        sizes = [len(domain) for domain in factor.domains.values()]
-        at = list(factor.domains).index(name)
-        return code // math.prod(sizes[at + 1 :]) % sizes[at]
+    def arranged(self, by: Sequence[str]) -> Keys:
+        """The same keys with the columns in that order, so that cells are numbered in the order of answers.
 
-    def fit(self, by: Sequence[str], schema: Schema) -> Keys:
-        """The key set over the refs of ``schema``, in the columns' own types.
+        Factors stay apart as far as the order allows: one with columns on both sides of another's is multiplied out
+        with it.
 
         Raises
         ------
         KeysError
-            When the key columns are not exactly ``by``, or there are more than ``MOST_CELLS`` keys.
-        ColumnTypeError
-            When a column cannot be a key, or its keys are of another type.
+            When the columns are not exactly ``by``, or multiplying out is too much.
+
+        Examples
+        --------
+        >>> keys({"a": [1, 2], "b": ["x", "y"]}).arranged(["b", "a"]).rows(np.arange(3))["b"].to_pylist()
+        ['x', 'x', 'y']
         """
         if set(by) != set(self.columns):
             raise KeysError(
                 f"The keys are of ({', '.join(self.columns)}), the group-by is of ({', '.join(by)}): "
                 "give keys for exactly the columns that are grouped by."
             )
+        if tuple(by) == self.columns:
+            return self
+        place = {name: at for at, name in enumerate(by)}
+
+        def ends(factor: Factor) -> tuple[int, int]:
+            return min(place[name] for name in factor.domains), max(place[name] for name in factor.domains)
+
+        arranged: list[Factor] = []
+        for factor in sorted((part for whole in self.factors for part in whole.apart()), key=ends):
+            if arranged and ends(factor)[0] < ends(arranged[-1])[1]:
+                arranged[-1] = arranged[-1].times(factor)
+            else:
+                arranged.append(factor)
+        return Keys(tuple(factor.ordered([name for name in by if name in factor.domains]) for factor in arranged))
+
+    def fit(self, schema: Schema) -> Keys:
+        """The key set over the refs of ``schema``, in the columns' own types.
+
+        Raises
+        ------
+        KeysError
+            When there are more than ``MOST_CELLS`` keys.
+        ColumnTypeError
+            When a column cannot be a key, or its keys are of another type.
+        """
         if self.size > MOST_CELLS:
             raise KeysError(f"{self.size:,} keys are too many: at most {MOST_CELLS:,}, all of them are released.")
         return Keys(

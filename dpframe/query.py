@@ -50,7 +50,7 @@ class Question:
     Parameters
     ----------
     by, keys
-        The grouping columns and their public keys, over the user's names; of no columns, one group.
+        The grouping columns and their public keys, arranged by them, over the user's names; of no columns, one group.
     answers
         Output name, the aggregate's text, and the prepared aggregate.
     """

@@ -8,13 +8,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-
 from dpframe.accounting import Budget, ambient
 from dpframe.accounting import cost as read_cost
-from dpframe.aggregates import Answer, Noisy
+from dpframe.answer import Finish
 from dpframe.backends import Request, backend_of
 from dpframe.errors import DataPlaneError, PlanError
 from dpframe.plan import Define, GroupBound, Statistic, Sum
@@ -56,14 +52,19 @@ def release(
     backend.check(frame)
     if cost is not None:
         budget.charge([cost], str(question), ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated)))
-    exact = guarded(lambda: backend.aggregate(frame, asked))
-    noisy = {
-        each.measured.statistic: each.mechanism.add(row, key, stream)
-        for stream, (each, row) in enumerate(zip(calibrated, exact, strict=True))
-    }
-    table = assemble(question, calibrated, noisy, confidence, intervals=ci is not None)
+    finish = Finish(
+        by=question.by,
+        keys=asked.keys,
+        answers=tuple((name, prepared) for name, _, prepared in question.answers),
+        mechanisms={each.measured.statistic: each.mechanism for each in calibrated},
+        key=key,
+        confidence=confidence,
+        intervals=ci is not None,
+    )
     spent = str(cost) if budget.private else "nothing"
-    return backend.freeze(table, dumps(describe(question, calibrated, spent, budget.private, confidence)), frame)
+    info = dumps(describe(question, calibrated, spent, budget.private, confidence))
+    sums = guarded(lambda: backend.aggregate(frame, asked))
+    return backend.freeze(finish.rows(sums.dense(len(asked.keys))), info, frame)
 
 
 def guarded(read: Callable[[], Any]) -> Any:
@@ -100,34 +101,10 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
         types=types,
         id=None if plan.unit.id is None else plan.unit.id.ref,
         bounds=plan.bounds,
-        keys=question.keys.fit(question.by, schema),
+        keys=question.keys.fit(schema),
         statistics=statistics,
         salt=hashlib.blake2b(b"bounding", key=key, digest_size=16).digest(),
     )
-
-
-def assemble(
-    question: Question,
-    calibrated: Sequence[Calibrated],
-    noisy: Mapping[Statistic, npt.NDArray[np.int64]],
-    confidence: float,
-    *,
-    intervals: bool,
-) -> pa.Table:
-    """The answer table: key columns, then answers, sorted by key."""
-    mechanisms = {each.measured.statistic: each.mechanism for each in calibrated}
-    keys, cells = question.keys.table(list(question.by))
-    columns = {name: keys[name] for name in question.by}
-    for name, _, prepared in question.answers:
-        # An interval holds when every part's noise is within its half-width: a union bound over the parts.
-        alpha = (1 - confidence) / len(prepared.statistics)
-        answer: Answer = prepared.finish(
-            [Noisy(noisy[s][cells], mechanisms[s].accuracy(alpha)) for s in prepared.statistics]
-        )
-        columns[name] = pa.array(answer.values)
-        if intervals:
-            columns |= {f"{name}_low": pa.array(answer.low), f"{name}_high": pa.array(answer.high)}
-    return pa.table(columns)
 
 
 def describe(

@@ -41,20 +41,26 @@ SCHEMA = Schema(
 
 
 def rows(keys: Keys, order: list[str] | None = None) -> list[tuple[Any, ...]]:
-    table, _ = keys.table(order or list(keys.columns))
-    return list(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
+    keys = keys.arranged(order or keys.columns)
+    return list(zip(*(values.to_pylist() for values in keys.rows(np.arange(len(keys))).values()), strict=True))
 
 
 def test_a_product_has_every_combination_in_order() -> None:
     keys = dp.keys({"b": ["y", None, "x"]}) * dp.keys({"a": [2, 1]})
     assert keys.columns == ("b", "a") and len(keys) == 6
     assert rows(keys) == [(None, 1), (None, 2), ("x", 1), ("x", 2), ("y", 1), ("y", 2)]
-    # In another order of columns it is sorted anew, while every key keeps its cell.
-    table, cells = keys.table(["a", "b"])
-    assert list(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True)) == [
-        (1, None), (1, "x"), (1, "y"), (2, None), (2, "x"), (2, "y"),
-    ]  # fmt: skip
-    assert cells.tolist() == [0, 2, 4, 1, 3, 5]
+    # In another order of columns it is sorted, and numbered, anew.
+    assert rows(keys, ["a", "b"]) == [(1, None), (1, "x"), (1, "y"), (2, None), (2, "x"), (2, "y")]
+
+
+def test_factors_whose_columns_interleave_are_multiplied_out() -> None:
+    pairs = dp.keys(pd.DataFrame({"a": [1, 1, 2], "c": [1, 2, 1]}))
+    keys = (pairs * dp.keys({"b": ["x", "y"], "d": [0, 1]})).arranged(["a", "b", "c", "d"])
+    assert [list(factor.domains) for factor in keys.factors] == [["a", "b", "c"], ["d"]]
+    assert rows(keys)[:5] == [(1, "x", 1, 0), (1, "x", 1, 1), (1, "x", 2, 0), (1, "x", 2, 1), (1, "y", 1, 0)]
+    many = dp.keys({"b": range(30_000_000)}) * pairs
+    with pytest.raises(KeysError, match="90,000,000 keys are too many to multiply out"):
+        many.arranged(["a", "b", "c"])
 
 
 def test_a_great_product_is_counted_without_being_listed() -> None:
@@ -67,7 +73,7 @@ def test_a_great_product_is_counted_without_being_listed() -> None:
     assert f"{3**41:,} keys" in repr(beyond)
     schema = Schema(tuple(Column(name, f"c{at}", Type.INTEGER) for at, name in enumerate(beyond.columns)), 41)
     with pytest.raises(KeysError, match="too many"):
-        beyond.fit(beyond.columns, schema)
+        beyond.fit(schema)
 
 
 def test_too_many_keys_are_refused() -> None:
@@ -112,10 +118,10 @@ def factored(draw: st.DrawFn) -> Keys:
 def test_every_key_is_found_in_its_own_cell(keys: Keys, random: Any) -> None:
     order = list(keys.columns)
     random.shuffle(order)
-    table, cells = keys.table(order)
-    columns = {name: table[name].combine_chunks() for name in order}
-    assert sorted(cells.tolist()) == list(range(len(keys)))
     listed = rows(keys, order)
+    keys = keys.arranged(order)
+    cells = np.arange(len(keys))
+    columns = keys.rows(cells)
     assert len(set(listed)) == len(listed) == len(keys)
     # Sorted by the columns in that order, nulls first, text by code point.
     assert listed == sorted(listed, key=lambda row: [(value is not None, value) for value in row])
@@ -222,11 +228,11 @@ GOOD = {"text": ["a", None], "int": [1, None], "bool": [True, None], "day": [DAY
 def test_keys_fit_a_column_of_their_own_type_only(name: str, kind: str) -> None:
     keys = dp.keys({name: GOOD[kind]})
     if name == kind:
-        fitted = keys.fit([name], SCHEMA)
+        fitted = keys.fit(SCHEMA)
         assert fitted.columns == (SCHEMA[name].ref,) and rows(fitted) == rows(keys)
     else:
         with pytest.raises(ColumnTypeError, match=name):
-            keys.fit([name], SCHEMA)
+            keys.fit(SCHEMA)
 
 
 def test_keys_must_be_of_exactly_the_grouping_columns() -> None:

@@ -16,6 +16,7 @@ from dpframe.keys import Keys
 from dpframe.plan import Bound, Schema, Statistic, Step, Type
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 KNOWN = {"pandas": "dpframe.backends.pandas", "pyspark": "dpframe.backends.spark"}
 """The backend of a frame, by the library that its class comes from."""
@@ -54,6 +55,30 @@ class Request:
     keys: Keys
     statistics: tuple[Statistic, ...]
     salt: bytes
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Exact statistics of the cells in which rows fell; those of every other cell are 0.
+
+    Parameters
+    ----------
+    cells
+        (n,) int64, distinct and increasing.
+    values
+        (statistics, n) int64.
+    """
+
+    cells: Ints
+    values: Ints
+
+    def dense(self, cells: int) -> Ints:
+        """The statistics of all cells, (statistics, cells)."""
+        if len(self.cells) == cells:
+            return self.values
+        every = np.zeros((len(self.values), cells), np.int64)
+        every[:, self.cells] = self.values
+        return every
 
 
 class Draw(Protocol):
@@ -100,8 +125,8 @@ class Backend(Protocol):
     def check(self, frame: Any) -> None:
         """Raise a :class:`FrameError` when the frame can no longer be read."""
 
-    def aggregate(self, frame: Any, request: Request) -> npt.NDArray[np.int64]:
-        """The exact statistics, (statistics, cells). The first and only time that rows are read."""
+    def aggregate(self, frame: Any, request: Request) -> Sums:
+        """The exact statistics. The first and only time that rows are read."""
 
     def noise(self, frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str) -> Any:
         """The frame with noise on some columns and without others, fixed, carrying ``info``."""

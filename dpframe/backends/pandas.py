@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.backends import exact
-from dpframe.backends.base import NoiseTask, Request
+from dpframe.backends.base import NoiseTask, Request, Sums
 from dpframe.backends.table import noisy
 from dpframe.errors import PlanError
 from dpframe.keys import ARROW
@@ -72,11 +71,13 @@ def check(frame: pd.DataFrame) -> None:
     """A pandas frame can always be read."""
 
 
-def aggregate(frame: pd.DataFrame, request: Request) -> npt.NDArray[np.int64]:
-    """The exact statistics of a frame, (statistics, cells)."""
+def aggregate(frame: pd.DataFrame, request: Request) -> Sums:
+    """The exact statistics of a frame."""
     table, cell = exact.locate(columns(frame, request), request)
-    table, cell = exact.bound(table, cell, request)
-    return exact.statistics(table, cell, request, len(request.keys))
+    if request.bounds:
+        table, cell = exact.bound(table, cell, request)
+    cells = len(request.keys)
+    return Sums(np.arange(cells), exact.statistics(table, cell, request, cells))
 
 
 def columns(frame: pd.DataFrame, request: Request) -> pa.Table:

@@ -13,11 +13,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from dpframe.backends import exact
-from dpframe.backends.base import NoiseTask, Request
+from dpframe.backends.base import NoiseTask, Request, Sums
 from dpframe.backends.table import noisy
 from dpframe.errors import StoppedSessionError
 from dpframe.plan import Column, Filter, Schema, Type
@@ -96,8 +95,8 @@ def check(frame: Any) -> None:
         )
 
 
-def aggregate(frame: Any, request: Request) -> npt.NDArray[np.int64]:
-    """The exact statistics of a frame, (statistics, cells)."""
+def aggregate(frame: Any, request: Request) -> Sums:
+    """The exact statistics of a frame."""
     from pyspark.sql import functions as F
 
     rows = columns(_spark(frame), request)
@@ -110,10 +109,9 @@ def aggregate(frame: Any, request: Request) -> npt.NDArray[np.int64]:
     fields = ", ".join(f"{name} bigint" for name in ("cell", *names))
     parts = rows.mapInArrow(partial(_task, request), fields)
     sums = parts.groupBy("cell").agg(*(F.sum(name).alias(name) for name in names)).toArrow()
-    out = np.zeros((len(names), len(request.keys)), np.int64)
-    for row, name in zip(out, names, strict=True):
-        row[sums["cell"].to_numpy()] = sums[name].to_numpy()
-    return out
+    sums = sums.sort_by("cell")
+    values = [sums[name].to_numpy() for name in names]
+    return Sums(sums["cell"].to_numpy(), np.array(values, np.int64).reshape(len(names), -1))
 
 
 def columns(frame: Any, request: Request) -> Any:

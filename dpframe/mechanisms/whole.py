@@ -14,7 +14,7 @@ from dpframe.errors import MechanismError
 from dpframe.kernels.gaussian_integers import DiscreteGaussian, discrete_gaussian
 from dpframe.kernels.laplace import discrete_laplace
 from dpframe.kernels.refine import context
-from dpframe.mechanisms.laplace import Laplace as DiscreteLaplace
+from dpframe.mechanisms.integer import Laplace as DiscreteLaplace
 from dpframe.mechanisms.table import Floats, Parameter, SameForAll, check_alpha, number, parameter, root_up
 
 

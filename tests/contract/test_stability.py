@@ -88,7 +88,8 @@ def exact(engine: Engine, frame: pd.DataFrame, query_of: Any) -> tuple[Any, npt.
     native = engine.frame(frame, SCHEMA)
     query = query_of(native.dp)
     measured = analyse(query.question)
-    return measured, backend_of(native).aggregate(native, request(query.question, calibrate(measured, None), KEY))
+    asked = request(query.question, calibrate(measured, None), KEY)
+    return measured, backend_of(native).aggregate(native, asked).dense(len(asked.keys))
 
 
 def check(engine: Engine, table: pd.DataFrame, neighbour: pd.DataFrame, query_of: Any) -> None:
