@@ -45,7 +45,7 @@ def add_noise(
         raise PlanError(f"{min(sensitivities & set(columns))!r} cannot be both noised and a sensitivity.")
     info = describe(columns, tasks, budget)
     names = ", ".join(mechanism.name for mechanism in columns.values())
-    budget.charge([mechanism.cost for mechanism in columns.values()], f"noise({', '.join(columns)})", names)
+    budget.charge([mechanism.event for mechanism in columns.values()], f"noise({', '.join(columns)})", names)
     return guarded(lambda: backend.noise(frame, tasks, drop, dumps(info)))
 
 
@@ -62,7 +62,7 @@ def task(schema: Schema, name: str, mechanism: TableMechanism, key: bytes | None
         When the mechanism does not serve such a column, as geometric noise does not serve floats, and when a scale
         that it could need is beyond the samplers.
     """
-    if not hasattr(mechanism, "draw") or not hasattr(mechanism, "sensitivity"):
+    if not hasattr(mechanism, "add") or not hasattr(mechanism, "sensitivity"):
         raise PlanError(f".dp.noise({name}=...) takes a mechanism such as dp.LaplaceNoise(1, 0.5), not {mechanism!r}.")
     wanted = [name, mechanism.sensitivity] if isinstance(mechanism.sensitivity, str) else [name]
     for column in wanted:
@@ -80,16 +80,16 @@ def task(schema: Schema, name: str, mechanism: TableMechanism, key: bytes | None
             + "or spend more on it."
         )
     # A dry run on no cell: what the mechanism refuses, it refuses now, and not after the charge.
-    mechanism.draw(np.zeros(0), np.zeros(0), float(grid), key=bytes(32), stream=stream, start=0)
+    mechanism.add(np.zeros(0), np.zeros(0), float(grid), key=bytes(32), stream=stream, start=0)
     return NoiseTask(name, mechanism, float(grid), integer, key, stream)
 
 
 def describe(columns: Mapping[str, TableMechanism], tasks: list[NoiseTask], budget: Budget) -> ReleaseInfo:
     """The metadata: what was asked, and what the caller vouches for."""
-    costs = " and ".join(str(mechanism.cost) for mechanism in columns.values())
+    events = " and ".join(str(mechanism.event) for mechanism in columns.values())
     return ReleaseInfo(
         private=budget.private,
-        cost=costs if budget.private else "nothing",
+        cost=events if budget.private else "nothing",
         unit="as the caller vouches",
         bounds=(),
         by=(),

@@ -270,7 +270,7 @@ each_pair = pytest.mark.parametrize(("noise", "pair"), PAIRS)
 
 
 def budget_for(mechanism: Any) -> dp.Budget:
-    return dp.Budget(rho=1) if "rho" in str(mechanism.cost) else dp.Budget(epsilon=9, delta=0.5)
+    return dp.Budget(rho=1) if "rho" in str(mechanism.event) else dp.Budget(epsilon=9, delta=0.5)
 
 
 def noised(cell: Any, n: int, mechanism: Any, kind: type = np.float64) -> Draws:
@@ -301,7 +301,7 @@ def test_noise_keeps_its_claim_at_a_million(noise: str, pair: str) -> None:
 def test_noise_keeps_its_claim_on_spark(spark_classic: Any, cost: str) -> None:
     """Every mechanism has a column and, where it takes its sensitivity from one, that has its own."""
     made = {noise: make() for noise, (make, *_) in NOISES.items()}
-    made = {noise: mechanism for noise, mechanism in made.items() if ("rho" in str(mechanism.cost)) == (cost == "rho")}
+    made = {noise: mechanism for noise, mechanism in made.items() if ("rho" in str(mechanism.event)) == (cost == "rho")}
     sides: list[pd.DataFrame] = []
     for side in (0, 1):
         given, mechanisms = {}, {}

@@ -252,13 +252,13 @@ def test_no_entry_raises_and_none_gets_less_than_the_floor(mechanism: SmoothCauc
     entries = np.array([0, -0.0, -1, -math.inf, 5e-324, 1e-300, math.nan, math.inf, 1e300, 1, 7])
     with np.errstate(all="raise", under="ignore", over="ignore"):
         scales = mechanism.scale(entries)
-        drawn = mechanism.draw(entries, scales, 1.0, key=KEY, stream=1, start=0)
+        drawn = mechanism.add(entries, scales, 1.0, key=KEY, stream=1, start=0)
     assert scales.shape == entries.shape and np.isfinite(scales).all()
     least = mechanism.scale(np.zeros(1))[0]
     assert (scales >= least).all() and (scales[:6] == least).all()
     assert drawn.dtype == np.int64 and drawn.shape == entries.shape
     assert mechanism.scale(np.empty(0)).size == 0
-    assert mechanism.draw(np.empty(0), np.empty(0), 1.0, key=KEY, stream=1, start=0).size == 0
+    assert mechanism.add(np.empty(0), np.empty(0), 1.0, key=KEY, stream=1, start=0).size == 0
     if isinstance(mechanism.sensitivity, str):
         assert scales[7] == scales[8] > 1e11
         assert scales[6] == (least if hasattr(mechanism, "alpha") else scales[7])
@@ -339,7 +339,7 @@ def test_noise_follows_its_law_and_no_other(mechanism: SmoothCauchy) -> None:
     values = np.linspace(-5, 900, N)
     scales = mechanism.scale(np.linspace(0, 500, N))
     grid = 2.0**-20
-    noise = mechanism.draw(values, scales, grid, key=KEY, stream=3, start=0) * grid - values
+    noise = mechanism.add(values, scales, grid, key=KEY, stream=3, start=0) * grid - values
     law = LAWS[type(mechanism)]
     assert stats.kstest(noise / scales, law).pvalue > 1e-9
     for factor in (0.7, 1.3):
@@ -349,7 +349,7 @@ def test_noise_follows_its_law_and_no_other(mechanism: SmoothCauchy) -> None:
 def test_geometric_noise_follows_its_law_and_no_other() -> None:
     mechanism = GeometricNoise(3, 0.5)
     values = np.arange(N) - 777.0
-    noise = mechanism.draw(values, mechanism.scale(values), 1.0, key=KEY, stream=3, start=0) - values.astype(np.int64)
+    noise = mechanism.add(values, mechanism.scale(values), 1.0, key=KEY, stream=3, start=0) - values.astype(np.int64)
 
     def p_value(scale: float) -> float:
         inner = np.tanh(0.5 / scale) * np.exp(-np.abs(np.arange(-30, 31)) / scale)
@@ -365,7 +365,7 @@ def test_geometric_noise_follows_its_law_and_no_other() -> None:
 def test_discrete_gaussian_noise_follows_its_law_and_no_other() -> None:
     mechanism = DiscreteGaussianNoise(3, "1/8")
     values = np.arange(N) - 777.0
-    noise = mechanism.draw(values, mechanism.scale(values), 1.0, key=KEY, stream=3, start=0) - values.astype(np.int64)
+    noise = mechanism.add(values, mechanism.scale(values), 1.0, key=KEY, stream=3, start=0) - values.astype(np.int64)
 
     def p_value(sigma: float) -> float:
         masses = discrete_gaussian(sigma, 120).astype(float)
@@ -385,12 +385,12 @@ def test_noise_is_a_function_of_key_stream_and_cell(mechanism: LaplaceNoise) -> 
 
     def draw(part: slice = slice(None), moved: float = 0.0, key: bytes = KEY, stream: int = 0) -> np.ndarray:
         start = part.start or 0
-        return mechanism.draw(values[part] + moved, scales[part], 1.0, key=key, stream=stream, start=start)
+        return mechanism.add(values[part] + moved, scales[part], 1.0, key=key, stream=stream, start=start)
 
     whole = draw()
     assert (draw() == whole).all() and (draw(slice(150, 400)) == whole[150:]).all()
     assert (draw(moved=64.0) == whole + 64).all()
-    assert (mechanism.draw(values, float(scales[0]), 1.0, key=KEY, stream=0, start=0) == whole).all()
+    assert (mechanism.add(values, float(scales[0]), 1.0, key=KEY, stream=0, start=0) == whole).all()
     for other in (draw(stream=1), draw(key=KEY[::-1])):
         assert (other == whole).mean() < 0.5
 
@@ -398,12 +398,12 @@ def test_noise_is_a_function_of_key_stream_and_cell(mechanism: LaplaceNoise) -> 
 def test_geometric_noise_on_what_is_not_whole() -> None:
     mechanism = GeometricNoise(1, 1)
     place = {"key": KEY, "stream": 0, "start": 0}
-    base = mechanism.draw(np.zeros(6), 1.0, 1.0, **place)
+    base = mechanism.add(np.zeros(6), 1.0, 1.0, **place)
     values = np.array([0.5, -0.5, 1.4999, math.nan, -(2.0**62), 2.0**62])
-    assert (mechanism.draw(values, 1.0, 1.0, **place) - base).tolist() == [1, 0, 1, 0, -(2**62), 2**62]
-    assert (mechanism.draw(np.array([1, 2, 3], np.int8), 1.0, 1.0, **place) - base[:3]).tolist() == [1, 2, 3]
+    assert (mechanism.add(values, 1.0, 1.0, **place) - base).tolist() == [1, 0, 1, 0, -(2**62), 2**62]
+    assert (mechanism.add(np.array([1, 2, 3], np.int8), 1.0, 1.0, **place) - base[:3]).tolist() == [1, 2, 3]
     with pytest.raises(MechanismError, match="LaplaceNoise"):
-        mechanism.draw(values, 1.0, 0.5, **place)
+        mechanism.add(values, 1.0, 0.5, **place)
 
 
 # --- Construction ----------------------------------------------------------------------------------------------------
@@ -463,12 +463,13 @@ def test_what_a_mechanism_says_of_itself(mechanism: SmoothLaplace) -> None:
     assert mechanism.name and hash(mechanism) == hash(eval(repr(mechanism)))
 
 
-def test_costs_are_what_was_typed() -> None:
-    assert SmoothLaplace("x", 0.05, 0.4, "0.05").cost == ApproximateDP(Fraction(2, 5), Fraction(1, 20))
+def test_events_are_what_was_typed() -> None:
+    assert SmoothLaplace("x", 0.05, 0.4, "0.05").event == ApproximateDP(Fraction(2, 5), Fraction(1, 20))
     for pure in (SmoothGamma("x", 0.01, 0.1), SmoothCauchy("x", 0.01, 0.1), SmoothStudentT("x", 0.01, 0.1)):
-        assert pure.cost == PureDP(Fraction(1, 10))
-    assert LaplaceNoise(1, 0.1).cost == GeometricNoise(1, "1/10").cost == PureDP(Fraction(1, 10))
-    assert SmoothArsinhNormal("x", 0.01, 0.1).cost == GaussianNoise(1, 0.1).cost == ZeroConcentratedDP(Fraction(1, 10))
+        assert pure.event == PureDP(Fraction(1, 10))
+    assert LaplaceNoise(1, 0.1).event == GeometricNoise(1, "1/10").event == PureDP(Fraction(1, 10))
+    gaussian, smooth = GaussianNoise(1, 0.1), SmoothArsinhNormal("x", 0.01, 0.1)
+    assert smooth.event == gaussian.event == ZeroConcentratedDP(Fraction(1, 10))
 
 
 def test_more_epsilon_never_means_more_noise() -> None:

@@ -81,7 +81,7 @@ class Sums:
         return every
 
 
-class Draw(Protocol):
+class CellNoise(Protocol):
     """What a table mechanism does, as far as an engine is concerned."""
 
     @property
@@ -89,7 +89,7 @@ class Draw(Protocol):
 
     def scale(self, sensitivity: Floats) -> Floats: ...
 
-    def draw(
+    def add(
         self, values: Floats, scale: Floats, grid: float, *, key: bytes, stream: int, start: int
     ) -> npt.NDArray[np.int64]: ...
 
@@ -109,7 +109,7 @@ class NoiseTask:
     """
 
     column: str
-    mechanism: Draw
+    mechanism: CellNoise
     grid: float
     integer: bool
     key: bytes | None

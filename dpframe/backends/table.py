@@ -37,9 +37,9 @@ def noisy(task: NoiseTask, values: npt.NDArray[Any], sensitivity: Floats | None,
     if task.integer:
         # Exact in 64 bits, where a double would round what is beyond 2**53.
         zeros = np.zeros(len(values))
-        noise = task.mechanism.draw(zeros, scale, 1.0, key=task.key, stream=task.stream, start=start)
+        noise = task.mechanism.add(zeros, scale, 1.0, key=task.key, stream=task.stream, start=start)
         held: npt.NDArray[np.int64] = np.clip(values, -LARGEST, LARGEST) + np.clip(noise, -LARGEST, LARGEST)
         return held
     present = np.where(np.isnan(values), 0.0, values)
-    steps = task.mechanism.draw(present, scale, task.grid, key=task.key, stream=task.stream, start=start)
+    steps = task.mechanism.add(present, scale, task.grid, key=task.key, stream=task.stream, start=start)
     return steps * task.grid

@@ -185,7 +185,7 @@ class SmoothLaplace(_ByContribution):
     >>> noise = SmoothLaplace(sensitivity="ssmax", alpha=0.05, epsilon=0.4, delta=0.05)
     >>> noise.scale(np.array([200.0, 3.0, np.nan])).round(9)  # S = 10, 1 and 1
     array([25. ,  2.5,  2.5])
-    >>> print(noise.cost)
+    >>> print(noise.event)
     epsilon=0.4, delta=0.05
     """
 
@@ -209,7 +209,7 @@ class SmoothLaplace(_ByContribution):
         self._settle(eta, refusal, alpha=alpha, epsilon=epsilon, delta=delta)
 
     @property
-    def cost(self) -> ApproximateDP:
+    def event(self) -> ApproximateDP:
         """(ε, δ)-DP."""
         return ApproximateDP(parameter(self.epsilon, "epsilon"), parameter(self.delta, "delta"))
 
@@ -261,7 +261,7 @@ class SmoothGamma(_ByContribution):
         )
 
     @property
-    def cost(self) -> PureDP:
+    def event(self) -> PureDP:
         """ε-DP."""
         return PureDP(parameter(self.epsilon, "epsilon"))
 
@@ -333,7 +333,7 @@ class SmoothStudentT(_BySmoothness):
         )
 
     @property
-    def cost(self) -> PureDP:
+    def event(self) -> PureDP:
         """ε-DP."""
         return PureDP(parameter(self.epsilon, "epsilon"))
 
@@ -341,7 +341,7 @@ class SmoothStudentT(_BySmoothness):
         """The least ``w`` with P(|noise| ≤ w·scale) ≥ 1 − alpha, before rounding to the grid."""
         return quantile(StudentT(self.df), alpha)
 
-    def draw(
+    def add(
         self, values: Floats, scale: Floats | float, grid: float, *, key: bytes, stream: int, start: int
     ) -> NDArray[np.int64]:
         """Noisy values in grid steps; as for every mechanism."""
@@ -403,7 +403,7 @@ class SmoothCauchy(_BySmoothness):
         )
 
     @property
-    def cost(self) -> PureDP:
+    def event(self) -> PureDP:
         """ε-DP."""
         return PureDP(parameter(self.epsilon, "epsilon"))
 
@@ -461,7 +461,7 @@ class SmoothArsinhNormal(_BySmoothness):
         self._settle(bounds.arsinh_eta(rho, b), refusal, smoothing=smoothing, rho=rho)
 
     @property
-    def cost(self) -> ZeroConcentratedDP:
+    def event(self) -> ZeroConcentratedDP:
         """ρ-zCDP."""
         return ZeroConcentratedDP(parameter(self.rho, "rho"))
 

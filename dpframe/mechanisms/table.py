@@ -3,7 +3,7 @@
 A mechanism here turns sensitivities into noise scales, one for each cell, and draws through the exact samplers. Those
 of this module have one sensitivity for all cells; :mod:`dpframe.mechanisms.smooth` has those of a sensitivity per cell.
 
-What :meth:`TableMechanism.scale` and :meth:`TableMechanism.draw` get may be private, so no entry makes them raise.
+What :meth:`TableMechanism.scale` and :meth:`TableMechanism.add` get may be private, so no entry makes them raise.
 The least scale that a mechanism ever uses is ``scale(np.zeros(1))``, and public. The samplers hold the scale of a cell
 to 2⁵⁰ grid steps, and count a missing value as 0.
 """
@@ -49,8 +49,8 @@ class TableMechanism(Protocol):
         ...
 
     @property
-    def cost(self) -> Cost:
-        """What one noised column costs."""
+    def event(self) -> Cost:
+        """What the accountant must know of one noised column."""
         ...
 
     @property
@@ -66,7 +66,7 @@ class TableMechanism(Protocol):
         """The least ``w`` with P(|noise| ≤ w·scale) ≥ 1 − alpha."""
         ...
 
-    def draw(
+    def add(
         self, values: Floats, scale: Floats | float, grid: float, *, key: bytes, stream: int, start: int
     ) -> NDArray[np.int64]:
         """The noisy values in grid steps: round((values + scale·Z)/grid), exactly."""
@@ -177,7 +177,7 @@ class Noise:
         """The least ``w`` with P(|noise| ≤ w·scale) ≥ 1 − alpha, before rounding to the grid."""
         return quantile(self.law, alpha)
 
-    def draw(
+    def add(
         self, values: Floats, scale: Floats | float, grid: float, *, key: bytes, stream: int, start: int
     ) -> NDArray[np.int64]:
         """Noisy values in grid steps: round((values + scale·Z)/grid), exactly.
@@ -251,7 +251,7 @@ class LaplaceNoise(SameForAll):
     >>> noise = LaplaceNoise(sensitivity=3, epsilon=0.5)
     >>> noise.scale(np.zeros(2))
     array([6., 6.])
-    >>> print(noise.cost)
+    >>> print(noise.event)
     epsilon=0.5
     """
 
@@ -267,7 +267,7 @@ class LaplaceNoise(SameForAll):
         self.settle(epsilon=epsilon, sensitivity=number(sensitivity, "sensitivity", call), least=least)
 
     @property
-    def cost(self) -> PureDP:
+    def event(self) -> PureDP:
         """ε-DP."""
         return PureDP(parameter(self.epsilon, "epsilon"))
 
@@ -308,7 +308,7 @@ class GaussianNoise(SameForAll):
         self.settle(rho=rho, sensitivity=number(sensitivity, "sensitivity", call), least=least)
 
     @property
-    def cost(self) -> ZeroConcentratedDP:
+    def event(self) -> ZeroConcentratedDP:
         """ρ-zCDP."""
         return ZeroConcentratedDP(parameter(self.rho, "rho"))
 

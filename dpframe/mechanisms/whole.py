@@ -28,10 +28,10 @@ class Whole(SameForAll):
 
     sampler: ClassVar[Any]
 
-    def draw(
+    def add(
         self, values: Floats, scale: Floats | float, grid: float, *, key: bytes, stream: int, start: int
     ) -> NDArray[np.int64]:
-        """Noisy whole values; as :meth:`Noise.draw`, but the grid must be 1 and the scale is always the own one.
+        """Noisy whole values; as :meth:`Noise.add`, but the grid must be 1 and the scale is always the own one.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class GeometricNoise(Whole):
 
     Examples
     --------
-    >>> GeometricNoise(sensitivity=1, epsilon=0.5).draw(np.zeros(3), 2.0, 1.0, key=bytes(32), stream=0, start=0).dtype
+    >>> GeometricNoise(sensitivity=1, epsilon=0.5).add(np.zeros(3), 2.0, 1.0, key=bytes(32), stream=0, start=0).dtype
     dtype('int64')
     """
 
@@ -96,7 +96,7 @@ class GeometricNoise(Whole):
         self.settle(epsilon=epsilon, sensitivity=number(sensitivity, "sensitivity", call), least=least)
 
     @property
-    def cost(self) -> PureDP:
+    def event(self) -> PureDP:
         """ε-DP."""
         return PureDP(parameter(self.epsilon, "epsilon"))
 
@@ -143,7 +143,7 @@ class DiscreteGaussianNoise(Whole):
         self.settle(rho=rho, sensitivity=number(sensitivity, "sensitivity", call), least=least)
 
     @property
-    def cost(self) -> ZeroConcentratedDP:
+    def event(self) -> ZeroConcentratedDP:
         """ρ-zCDP."""
         return ZeroConcentratedDP(parameter(self.rho, "rho"))
 
