@@ -45,7 +45,7 @@ def take_turns(tasks: dict[str, Task], rounds: int) -> dict[str, float]:
 
 def laws(out: np.ndarray) -> dict[str, Callable[[float], object]]:
     """A draw of N samples at a scale, for every law."""
-    light = ("discrete_laplace", "geometric", "rounded_laplace", "exponential", "discrete_gaussian", "rounded_gaussian")
+    light = ("discrete_laplace", "geometric", "laplace", "exponential", "discrete_gaussian", "gaussian")
     heavy = ("student_t", "cauchy", "gamma4", "arsinh_normal")
 
     def drawing(name: str) -> Callable[[float], object]:
@@ -73,8 +73,8 @@ def comparisons(out: np.ndarray, short: bool) -> dict[str, Task]:
         "discrete_laplace 1": lambda: kernels.discrete_laplace(N, 1.0, key=KEY, out=out),
         "discrete_laplace 1e6": lambda: kernels.discrete_laplace(N, 1e6, key=KEY, out=out),
         "discrete_gaussian 64": lambda: kernels.discrete_gaussian(N, 64.0, key=KEY, out=out),
-        "laplace per cell": lambda: kernels.rounded_laplace(N, s, values=x, grid=2.0**-10, key=KEY, out=out),
-        "gaussian per cell": lambda: kernels.rounded_gaussian(N, s, values=x, grid=2.0**-10, key=KEY, out=out),
+        "laplace per cell": lambda: kernels.laplace(N, s, values=x, grid=2.0**-10, key=KEY, out=out),
+        "gaussian per cell": lambda: kernels.gaussian(N, s, values=x, grid=2.0**-10, key=KEY, out=out),
         "student_t per cell": lambda: kernels.student_t(N, s, values=x, grid=2.0**-10, key=KEY, out=out),
         "gamma4 per cell": lambda: kernels.gamma4(N, s, values=x, grid=2.0**-10, key=KEY, out=out),
         "cauchy per cell": lambda: kernels.cauchy(N, s, values=x, grid=2.0**-10, key=KEY, out=out),
@@ -134,7 +134,7 @@ def small_calls(rounds: int) -> dict[str, float]:
 
         return calls
 
-    names = ("discrete_laplace", "rounded_gaussian", "discrete_gaussian")
+    names = ("discrete_laplace", "gaussian", "discrete_gaussian")
     tasks = {f"{name} {n}": many(name, n) for name in names for n in (1, 10, 100)}
     return {name: seconds * 1e3 for name, seconds in take_turns(tasks, rounds).items()}
 

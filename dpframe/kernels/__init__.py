@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dpframe.kernels.chacha import cell_key, fresh_key, words, words_at
-    from dpframe.kernels.gaussian import rounded_gaussian
+    from dpframe.kernels.exponential_tails import discrete_laplace, exponential, geometric, laplace
     from dpframe.kernels.gaussian_integers import discrete_gaussian
     from dpframe.kernels.heavy import arsinh_normal, cauchy, gamma4, student_t
-    from dpframe.kernels.laplace import discrete_laplace, exponential, geometric, rounded_laplace
+    from dpframe.kernels.normal import gaussian
     from dpframe.kernels.siphash import hash_int64, hash_utf8
 
 __all__ = [
@@ -31,11 +31,11 @@ __all__ = [
     "exponential",
     "fresh_key",
     "gamma4",
+    "gaussian",
     "geometric",
     "hash_int64",
     "hash_utf8",
-    "rounded_gaussian",
-    "rounded_laplace",
+    "laplace",
     "student_t",
     "words",
     "words_at",
@@ -46,15 +46,15 @@ _HOME = {
     "cauchy": "heavy",
     "cell_key": "chacha",
     "discrete_gaussian": "gaussian_integers",
-    "discrete_laplace": "laplace",
-    "exponential": "laplace",
+    "discrete_laplace": "exponential_tails",
+    "exponential": "exponential_tails",
     "fresh_key": "chacha",
     "gamma4": "heavy",
-    "geometric": "laplace",
+    "gaussian": "normal",
+    "geometric": "exponential_tails",
     "hash_int64": "siphash",
     "hash_utf8": "siphash",
-    "rounded_gaussian": "gaussian",
-    "rounded_laplace": "laplace",
+    "laplace": "exponential_tails",
     "student_t": "heavy",
     "words": "chacha",
     "words_at": "chacha",

@@ -143,7 +143,7 @@ def _alias(sigma: float) -> AliasTable:
 
 def discrete_gaussian(
     n: int,
-    sigma: float,
+    scale: float,
     *,
     key: bytes | None = None,
     stream: int = 0,
@@ -157,7 +157,7 @@ def discrete_gaussian(
     ----------
     n
         How many cells.
-    sigma
+    scale
         σ, from 2**-10 to 2**50; close to, but not exactly, the standard deviation.
     key
         32 bytes; a fresh one from the operating system if None. The same key, stream and cell must never
@@ -192,7 +192,7 @@ def discrete_gaussian(
     >>> bool((noise[400:] == discrete_gaussian(600, 2.5, key=key, start=400)).all())
     True
     """
-    sigma = check_scale("sigma", sigma)
+    sigma = check_scale("scale", scale)
     place = Place.of(key, stream, start, n, cells)
     out = check_out(out, n)
     if sigma <= LARGEST_ALIAS:

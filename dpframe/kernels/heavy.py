@@ -40,7 +40,7 @@ def student_t(
     n
         How many cells.
     scale, grid, values
-        As for :func:`dpframe.kernels.rounded_laplace`.
+        As for :func:`dpframe.kernels.laplace`.
     df
         Degrees of freedom, from 1 to 64. The tables for 1 and 3 come with the package; any other is made, and its
         bounds checked, at the first use in a process, which takes some ten seconds.
@@ -90,7 +90,7 @@ def cauchy(
     n
         How many cells.
     scale, grid, values
-        As for :func:`dpframe.kernels.rounded_laplace`.
+        As for :func:`dpframe.kernels.laplace`.
     key, stream, start, cells, out
         As for :func:`dpframe.kernels.discrete_laplace`.
 
@@ -135,7 +135,7 @@ def gamma4(
     n
         How many cells.
     scale, grid, values
-        As for :func:`dpframe.kernels.rounded_laplace`. Z has variance 1.
+        As for :func:`dpframe.kernels.laplace`. Z has variance 1.
     key, stream, start, cells, out
         As for :func:`dpframe.kernels.discrete_laplace`.
 
@@ -181,7 +181,7 @@ def arsinh_normal(
     n
         How many cells.
     scale, grid, values
-        As for :func:`dpframe.kernels.rounded_laplace`.
+        As for :func:`dpframe.kernels.laplace`.
     sigma
         σ, from 1/8 to 2. The table for 2/√3 comes with the package; any other is made, and its bounds checked, at
         the first use in a process, which takes some ten seconds.

@@ -96,7 +96,7 @@ def refine(law: Law, tail: int, more: Callable[[int], int], *, shown: int = WORD
 
     Examples
     --------
-    >>> from dpframe.kernels.laplace import DiscreteLaplace
+    >>> from dpframe.kernels.exponential_tails import DiscreteLaplace
     >>> refine(DiscreteLaplace(10.0), 1 << 53, more=lambda turn: 0)
     69
     """

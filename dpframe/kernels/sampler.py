@@ -199,7 +199,7 @@ def sample(
 
     Examples
     --------
-    >>> from dpframe.kernels.laplace import discrete_laplace  # which is this function over its own parameters
+    >>> from dpframe.kernels.exponential_tails import discrete_laplace  # which is this function over its own parameters
     >>> discrete_laplace(3, 1.0).shape
     (3,)
     """
@@ -230,7 +230,7 @@ def exact_cell(cells: Cells, place: Place | Hashed, i: int, *, signs: int = 1, s
 
     Examples
     --------
-    >>> from dpframe.kernels.laplace import discrete_laplace
+    >>> from dpframe.kernels.exponential_tails import discrete_laplace
     >>> from dpframe.kernels.laws import DiscreteLaplace
     >>> place = Place(bytes(32), stream=0, start=0)
     >>> exact_cell(Shared(DiscreteLaplace(10.0)), place, 3) == discrete_laplace(4, 10.0, key=bytes(32))[3]
@@ -253,7 +253,6 @@ def rounded(
     out: NDArray[np.int64] | None,
     *,
     signs: int = 1,
-    name: str = "scale",
 ) -> NDArray[np.int64]:
     """round((values + scale·Z)/grid) for a continuous law Z: what all samplers on a grid have in common.
 
@@ -269,11 +268,11 @@ def rounded(
     common = (source, noise.e, noise.k, np.uint64(signs))
     if values is None and np.ndim(scale) == 0:
         parameters: tuple[Any, ...]
-        size = check_scale(name, scale, steps)
+        size = check_scale("scale", scale, steps)
         cells: Cells = Shared(Rounded(noise, size))
         parameters = (*common, size, 0.5)
         return sample(fill_shared, lambda i: exact_cell(cells, place, i, signs=signs), place, out, *parameters)
-    scales = check_scales(name, scale, n, steps)
+    scales = check_scales("scale", scale, n, steps)
     around = check_values(values, n)
     cells = PerCell(noise, steps, scales, around)
     parameters = (*common, steps, scales, _HALF, around)

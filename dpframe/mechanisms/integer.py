@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from dpframe.errors import MechanismError
 from dpframe.kernels.arguments import LARGEST_SCALE, SMALLEST_SCALE
-from dpframe.kernels.gaussian import rounded_gaussian
-from dpframe.kernels.laplace import discrete_laplace
+from dpframe.kernels.exponential_tails import discrete_laplace
+from dpframe.kernels.normal import gaussian
 from dpframe.kernels.refine import context
 
 
@@ -121,7 +121,7 @@ class Gaussian:
         stream
             The statistic's number within the release.
         """
-        return exact + rounded_gaussian(exact.size, self.scale, key=key, stream=stream, start=start)
+        return exact + gaussian(exact.size, self.scale, key=key, stream=stream, start=start)
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,9 @@ from numpy.typing import NDArray
 
 from dpframe.accounting import ApproximateDP, PureDP, ZeroConcentratedDP
 from dpframe.errors import InvalidCostError, MechanismError
+from dpframe.kernels.exponential_tails import laplace
 from dpframe.kernels.heavy import arsinh_normal, cauchy, gamma4, student_t
 from dpframe.kernels.heavy_laws import ARSINH_SIGMA, ArsinhNormal, Quartic, StudentT
-from dpframe.kernels.laplace import rounded_laplace
 from dpframe.kernels.laws import EXPONENTIAL
 from dpframe.mechanisms import smooth_bounds as bounds
 from dpframe.mechanisms.table import Floats, Noise, Parameter, number, parameter, quantile, up
@@ -193,7 +193,7 @@ class SmoothLaplace(_ByContribution):
     delta: Parameter
     name = "smooth Laplace"
     law = EXPONENTIAL
-    sampler = rounded_laplace
+    sampler = laplace
 
     def __post_init__(self) -> None:
         epsilon, delta = parameter(self.epsilon, "epsilon"), parameter(self.delta, "delta")

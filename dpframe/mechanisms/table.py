@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from dpframe.accounting import Cost, Exact, PureDP, ZeroConcentratedDP, exact
 from dpframe.errors import InvalidCostError, MechanismError
-from dpframe.kernels.gaussian import rounded_gaussian
-from dpframe.kernels.laplace import rounded_laplace
+from dpframe.kernels.exponential_tails import laplace
 from dpframe.kernels.laws import EXPONENTIAL, NORMAL, Continuous
+from dpframe.kernels.normal import gaussian
 from dpframe.kernels.refine import context
 
 Parameter = int | float | Decimal | Fraction | str
@@ -258,7 +258,7 @@ class LaplaceNoise(SameForAll):
     epsilon: Parameter
     name = "Laplace"
     law = EXPONENTIAL
-    sampler = rounded_laplace
+    sampler = laplace
 
     def __post_init__(self) -> None:
         call = "LaplaceNoise(sensitivity=1, epsilon=0.5)"
@@ -299,7 +299,7 @@ class GaussianNoise(SameForAll):
     rho: Parameter
     name = "Gaussian"
     law = NORMAL
-    sampler = rounded_gaussian
+    sampler = gaussian
 
     def __post_init__(self) -> None:
         call = "GaussianNoise(sensitivity=1, rho=0.1)"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dpframe.accounting.costs import Exact, PureDP, ZeroConcentratedDP
 from dpframe.errors import MechanismError
+from dpframe.kernels.exponential_tails import discrete_laplace
 from dpframe.kernels.gaussian_integers import DiscreteGaussian, discrete_gaussian
-from dpframe.kernels.laplace import discrete_laplace
 from dpframe.kernels.refine import context
 from dpframe.mechanisms.integer import Laplace as DiscreteLaplace
 from dpframe.mechanisms.table import Floats, Parameter, SameForAll, check_alpha, number, parameter, root_up

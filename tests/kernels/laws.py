@@ -12,10 +12,10 @@ import pytest
 from scipy import special, stats
 
 from dpframe import kernels
+from dpframe.kernels.exponential_tails import _shift
 from dpframe.kernels.gaussian_integers import LARGEST_ALIAS, DiscreteGaussian, inversion_parameters
 from dpframe.kernels.heavy_laws import ARSINH_SIGMA, ArsinhNormal, Quartic, StudentT
 from dpframe.kernels.inversion import LOGARITHM, decide_shared, quantiles
-from dpframe.kernels.laplace import _shift
 from dpframe.kernels.laws import EXPONENTIAL, NORMAL, DiscreteLaplace, Geometric, Rounded
 from dpframe.kernels.quantile_table import table
 
@@ -111,9 +111,9 @@ CASES = [
         shift=lambda scale: 0.5,
         inverts_above=LARGEST_ALIAS,
     ),
-    on_grid("rounded_laplace", kernels.rounded_laplace, EXPONENTIAL, lambda y: np.exp(-y)),
+    on_grid("laplace", kernels.laplace, EXPONENTIAL, lambda y: np.exp(-y)),
     on_grid("exponential", kernels.exponential, EXPONENTIAL, lambda y: np.exp(-y), signs=0),
-    on_grid("rounded_gaussian", kernels.rounded_gaussian, NORMAL, lambda y: special.erfc(y / np.sqrt(2))),
+    on_grid("gaussian", kernels.gaussian, NORMAL, lambda y: special.erfc(y / np.sqrt(2))),
     on_grid("student_t", kernels.student_t, StudentT(3.0), lambda y: 2 * stats.t.sf(y, 3), heavy=True),
     on_grid("cauchy", kernels.cauchy, StudentT(1.0), lambda y: 2 / np.pi * np.arctan(1 / y), heavy=True),
     on_grid("gamma4", kernels.gamma4, Quartic(), quartic_tail, heavy=True),

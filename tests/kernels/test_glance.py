@@ -8,6 +8,7 @@ from test_exactness import near_thresholds
 
 from dpframe.errors import MechanismError
 from dpframe.kernels import discrete_laplace, geometric
+from dpframe.kernels.exponential_tails import _shift, _shifts
 from dpframe.kernels.inversion import (
     LOGARITHM,
     glance_logarithms,
@@ -17,7 +18,6 @@ from dpframe.kernels.inversion import (
     quantiles,
 )
 from dpframe.kernels.jit import nearest
-from dpframe.kernels.laplace import _shift, _shifts
 from dpframe.kernels.laws import EXPONENTIAL, DiscreteLaplace, Geometric, Rounded
 from dpframe.kernels.quantile_table import table
 from dpframe.kernels.sampler import Place, Scaled, exact_cell

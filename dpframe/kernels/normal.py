@@ -13,9 +13,9 @@ from dpframe.kernels.laws import NORMAL
 from dpframe.kernels.sampler import Place, rounded
 
 
-def rounded_gaussian(
+def gaussian(
     n: int,
-    sigma: float | ArrayLike,
+    scale: float | ArrayLike,
     *,
     grid: float = 1.0,
     values: ArrayLike | None = None,
@@ -31,8 +31,8 @@ def rounded_gaussian(
     ----------
     n
         How many cells.
-    sigma
-        Standard deviation before rounding, a number or a vector of shape (n,), in units of ``values``. A number
+    scale
+        σ, the standard deviation before rounding, a number or a vector of shape (n,), in units of ``values``. A number
         must be 2**-10 to 2**50 grid steps. Entries of a vector, which may depend on private data, are held to that
         range without a word (NaN to its upper end); whoever passes one sees to a public floor. Up to about 2**30
         steps the cost does not depend on it; above, more and more cells need exact refinement.
@@ -70,11 +70,11 @@ def rounded_gaussian(
     Examples
     --------
     >>> key = bytes(32)
-    >>> noise = rounded_gaussian(1000, 2.5, key=key)
-    >>> bool((noise[400:] == rounded_gaussian(600, 2.5, key=key, start=400)).all())
+    >>> noise = gaussian(1000, 2.5, key=key)
+    >>> bool((noise[400:] == gaussian(600, 2.5, key=key, start=400)).all())
     True
-    >>> steps = rounded_gaussian(3, [1.0, 2.0, 50.0], grid=2.0**-10, values=[0.1, 0.2, 0.3])
+    >>> steps = gaussian(3, [1.0, 2.0, 50.0], grid=2.0**-10, values=[0.1, 0.2, 0.3])
     >>> (steps * 2.0**-10).shape
     (3,)
     """
-    return rounded(NORMAL, n, sigma, grid, values, Place.of(key, stream, start, n, cells), out, name="sigma")
+    return rounded(NORMAL, n, scale, grid, values, Place.of(key, stream, start, n, cells), out)

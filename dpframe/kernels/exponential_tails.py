@@ -175,7 +175,7 @@ def geometric(
     return sample(fill_shared, lambda i: exact_cell(shared, place, i, signs=0), place, check_out(out, n), *parameters)
 
 
-def rounded_laplace(
+def laplace(
     n: int,
     scale: float | ArrayLike,
     *,
@@ -221,7 +221,7 @@ def rounded_laplace(
 
     Examples
     --------
-    >>> steps = rounded_laplace(3, [1.0, 2.0, 50.0], grid=2.0**-10, values=[0.1, 0.2, 0.3])
+    >>> steps = laplace(3, [1.0, 2.0, 50.0], grid=2.0**-10, values=[0.1, 0.2, 0.3])
     >>> (steps * 2.0**-10).shape
     (3,)
     """
@@ -247,7 +247,7 @@ def exponential(
     n
         How many cells.
     scale, grid, values
-        As for :func:`rounded_laplace`.
+        As for :func:`laplace`.
     key, stream, start, cells, out
         As for :func:`discrete_laplace`.
 
