@@ -48,11 +48,13 @@ def laws(out: np.ndarray) -> dict[str, Callable[[float], object]]:
     light = ("discrete_laplace", "geometric", "laplace", "exponential", "discrete_gaussian", "gaussian")
     heavy = ("student_t", "cauchy", "gamma4", "arsinh_normal")
 
-    def drawing(name: str) -> Callable[[float], object]:
-        draw = getattr(kernels, name)
-        return lambda scale: draw(N, scale, key=KEY, out=out)
+    products = {"laplace_lognormal": {"sigma": 0.25}, "uniform_lognormal": {"sigma": 0.6}}
 
-    return {name: drawing(name) for name in (*light, *heavy)}
+    def drawing(name: str, **shape: float) -> Callable[[float], object]:
+        draw = getattr(kernels, name)
+        return lambda scale: draw(N, scale, **shape, key=KEY, out=out)
+
+    return {name: drawing(name, **products.get(name, {})) for name in (*light, *heavy, *products)}
 
 
 def comparisons(out: np.ndarray, short: bool) -> dict[str, Task]:

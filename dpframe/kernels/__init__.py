@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dpframe.kernels.exponential_tails import discrete_laplace, exponential, geometric, laplace
     from dpframe.kernels.gaussian_integers import discrete_gaussian
     from dpframe.kernels.heavy import arsinh_normal, cauchy, gamma4, student_t
+    from dpframe.kernels.lognormal import laplace_lognormal, uniform_lognormal
     from dpframe.kernels.normal import gaussian
     from dpframe.kernels.siphash import hash_int64, hash_utf8
 
@@ -36,7 +37,9 @@ __all__ = [
     "hash_int64",
     "hash_utf8",
     "laplace",
+    "laplace_lognormal",
     "student_t",
+    "uniform_lognormal",
     "words",
     "words_at",
 ]
@@ -55,7 +58,9 @@ _HOME = {
     "hash_int64": "siphash",
     "hash_utf8": "siphash",
     "laplace": "exponential_tails",
+    "laplace_lognormal": "lognormal",
     "student_t": "heavy",
+    "uniform_lognormal": "lognormal",
     "words": "chacha",
     "words_at": "chacha",
 }

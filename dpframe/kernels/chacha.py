@@ -240,6 +240,18 @@ def cell_key(key: bytes, stream: int) -> bytes:
     ).digest()
 
 
+def second_key(key: bytes) -> bytes:
+    """The key of second words, for cells that need two: BLAKE2b (RFC 7693) of nothing, keyed.
+
+    Examples
+    --------
+    >>> second_key(bytes(32)) == bytes(32)
+    False
+    """
+    key_words(key)
+    return hashlib.blake2b(key=key, digest_size=KEY_BYTES, person=b"dpframe-second").digest()
+
+
 def check_position(stream: int, start: int, n: int) -> None:
     """Raise :class:`MechanismError` unless these name words of a stream.
 

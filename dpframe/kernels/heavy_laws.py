@@ -18,11 +18,18 @@ _E = 2.0**-45
 _K = 4.0
 
 
-def _log_newton(mp: Any, law: Any, u: Any, first: Any) -> Any:
+def log_newton(mp: Any, law: Any, u: Any, first: Any) -> Any:
     """Solve T(y) = u by Newton's method in ln T over ln y.
 
     That function is decreasing and concave for the laws here, so from a first value above the root the steps
     go down to it without ever passing it, and from one below, the first step passes it.
+
+    Examples
+    --------
+    >>> from dpframe.kernels.refine import context
+    >>> mp = context()
+    >>> round(float(log_newton(mp, Quartic(), mp.mpf("0.2"), mp.mpf(2))), 9)
+    1.045219197
     """
     y = first
     enough = mp.ldexp(1, -(mp.prec * 2 // 3))
@@ -94,8 +101,8 @@ class StudentT:
             return mp.cot(mp.pi * u / 2)
         d = mp.mpf(self.df)
         if u > 0.9:
-            return _log_newton(mp, self, u, (1 - u) / self._constant(mp))
-        return _log_newton(mp, self, u, (self._constant(mp) * d ** ((d - 1) / 2) / u) ** (1 / d))
+            return log_newton(mp, self, u, (1 - u) / self._constant(mp))
+        return log_newton(mp, self, u, (self._constant(mp) * d ** ((d - 1) / 2) / u) ** (1 / d))
 
     def series(self, mp: Any, u: Any, step: Any, terms: int) -> list[Any]:
         """From Q′ = −g and W·g′ = (d+1)/2·W′·g, W = 1 + Q²/d."""
@@ -146,7 +153,7 @@ class Quartic:
         if u >= 1:
             return mp.mpf(0)
         height = 2 * mp.sqrt(2) / mp.pi
-        return _log_newton(mp, self, u, (1 - u) / height if u > 0.9 else mp.cbrt(height / 3 / u))
+        return log_newton(mp, self, u, (1 - u) / height if u > 0.9 else mp.cbrt(height / 3 / u))
 
     def series(self, mp: Any, u: Any, step: Any, terms: int) -> list[Any]:
         """From Q′ = −π/(2√2)·(1 + Q⁴)."""

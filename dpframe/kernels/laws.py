@@ -154,18 +154,19 @@ class Rounded:
     base: int = 0
     negative: bool = False
 
-    def _shift(self, mp: Any) -> Any:
+    def shift(self, mp: Any) -> Any:
+        """½ ± (x − base)."""
         part = mp.mpf(self.x) - self.base
         return mp.mpf(0.5) + (-part if self.negative else part)
 
     def threshold(self, mp: Any, k: int) -> Any:
         """P(value ≥ k), or 2 for "always"."""
-        above = k - self._shift(mp)
+        above = k - self.shift(mp)
         return self.noise.tail(mp, above / mp.mpf(self.scale)) if above > 0 else mp.mpf(2)
 
     def guess(self, mp: Any, u: Any) -> int:
         """The value itself, up to the accuracy of the quantile."""
-        return floor(mp, mp.mpf(self.scale) * self.noise.quantile(mp, u) + self._shift(mp))
+        return floor(mp, mp.mpf(self.scale) * self.noise.quantile(mp, u) + self.shift(mp))
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ class PerCell:
     scales: NDArray[np.float64]
     values: NDArray[np.float64]
 
-    def law(self, i: int, negative: bool) -> tuple[Law, int]:
+    def law(self, i: int, negative: bool) -> tuple[Rounded, int]:
         """Noise held to the same limits as in the float kernels."""
         scale = held(float(self.scales[i if self.scales.size > 1 else 0]) * self.steps)
         x = float(self.values[i]) * self.steps if self.values.size else 0.0

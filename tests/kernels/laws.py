@@ -1,4 +1,7 @@
-"""The laws under test: how to draw, the exact law behind, the float filter's parameters, and the tail in floats."""
+"""The laws under test: how to draw, the exact law behind, the float filter's parameters, and the tail in floats.
+
+``CASES`` are those of one word a cell, by inversion; ``PRODUCTS`` take two words; ``SAMPLERS`` are both.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from dpframe.kernels.gaussian_integers import LARGEST_ALIAS, DiscreteGaussian, i
 from dpframe.kernels.heavy_laws import ARSINH_SIGMA, ArsinhNormal, Quartic, StudentT
 from dpframe.kernels.inversion import LOGARITHM, decide_shared, quantiles
 from dpframe.kernels.laws import EXPONENTIAL, NORMAL, DiscreteLaplace, Geometric, Rounded
+from dpframe.kernels.lognormal import Places, exact_product
+from dpframe.kernels.lognormal_laws import LaplaceLogNormal, UniformLogNormal
 from dpframe.kernels.quantile_table import table
+from dpframe.kernels.sampler import PerCell, Place, Shared, exact_cell
 
 
 def half(scale: float) -> float:
@@ -42,6 +48,20 @@ class Case:
     heavy: bool = False
     inverts_above: float = 0.0
 
+    def exact(self, scale: float, places: Any, n: int, **options: Any) -> list[int]:
+        """The exact values of n cells; ``places`` are those of :meth:`places`."""
+        return [exact_cell(Shared(self.law(scale)), places, i, signs=self.signs, **options) for i in range(n)]
+
+    def exact_around(self, scales: Any, values: Any, grid: float, places: Any) -> list[int]:
+        """Likewise with a scale and a value of each cell's own."""
+        cells = PerCell(self.noise, 1 / grid, scales, values)
+        return [exact_cell(cells, places, i, signs=self.signs) for i in range(len(scales))]
+
+    @property
+    def places(self) -> Callable[..., Any]:
+        """Where the cells of a call read, from key, stream, start, n and hashes."""
+        return Place.of
+
     @property
     def on_a_grid(self) -> bool:
         """Whether the sampler takes ``grid=``, ``values=`` and a scale for each cell."""
@@ -62,9 +82,46 @@ class Case:
         return self.noise.e, self.noise.k, np.uint64(self.signs), scale, self.shift(scale)
 
 
+@dataclass(frozen=True)
+class Product(Case):
+    """A sampler of two words a cell."""
+
+    def exact(self, scale: float, places: Any, n: int, **options: Any) -> list[int]:
+        cells = PerCell(self.noise, 1.0, np.array([scale]), np.empty(0))
+        return [exact_product(self.noise, cells, places, i, **options) for i in range(n)]
+
+    def exact_around(self, scales: Any, values: Any, grid: float, places: Any) -> list[int]:
+        cells = PerCell(self.noise, 1 / grid, scales, values)
+        return [exact_product(self.noise, cells, places, i) for i in range(len(scales))]
+
+    @property
+    def places(self) -> Callable[..., Any]:
+        return Places.of
+
+
 def on_grid(name: str, draw: Callable[..., np.ndarray], noise: Any, tail: Any, **kind: Any) -> Case:
     """A sampler that rounds a continuous law with tail ``tail(y)``."""
     return Case(name, draw, noise, partial(Rounded, noise), lambda k, s: tail((k - 0.5) / s), **kind)
+
+
+def product(name: str, draw: Callable[..., np.ndarray], noise: Any, tail: Any) -> Case:
+    """A log-normal product with tail ``tail(y)``."""
+    draw = partial(draw, sigma=noise.sigma)
+    return Product(name, draw, noise, partial(Rounded, noise), lambda k, s: tail((k - 0.5) / s), heavy=True)
+
+
+def laplace_lognormal_tail(y: np.ndarray, sigma: float) -> np.ndarray:
+    """∫ over t of P(X ∈ e^dt)·P(σY > ln y − t), by the trapezoidal rule."""
+    t = np.arange(-45, 7, 0.01)
+    return np.array([0.01 * (np.exp(t - np.exp(t)) * special.ndtr((t - at) / sigma)).sum() for at in np.log(y)])
+
+
+def uniform_lognormal_tail(y: np.ndarray, sigma: float) -> np.ndarray:
+    """∫ from 0 of e^(−t)·P(σY > ln y + t), by Gauss and Legendre's rule on short stretches."""
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    ends = np.arange(0, 45, 0.25)
+    t, weight = (ends[:, None] + 0.125 * (nodes + 1)).ravel(), 0.125 * np.tile(weights, ends.size)
+    return np.array([(weight * np.exp(-t) * special.ndtr(-(t + at) / sigma)).sum() for at in np.log(y)])
 
 
 def quartic_tail(y: np.ndarray) -> np.ndarray:
@@ -126,11 +183,29 @@ CASES = [
     ),
 ]
 
+PRODUCTS = [
+    product(
+        "laplace_lognormal",
+        kernels.laplace_lognormal,
+        LaplaceLogNormal(0.5),
+        partial(laplace_lognormal_tail, sigma=0.5),
+    ),
+    product(
+        "uniform_lognormal",
+        kernels.uniform_lognormal,
+        UniformLogNormal(0.625),
+        partial(uniform_lognormal_tail, sigma=0.625),
+    ),
+]
+SAMPLERS = [*CASES, *PRODUCTS]
+
+each_sampler = pytest.mark.parametrize("case", SAMPLERS, ids=lambda case: case.name)
+each_grid_sampler = pytest.mark.parametrize("case", [c for c in SAMPLERS if c.on_a_grid], ids=lambda case: case.name)
 each_law = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 each_grid_law = pytest.mark.parametrize("case", [c for c in CASES if c.on_a_grid], ids=lambda case: case.name)
 
 
-def at_scales(*scales: float) -> pytest.MarkDecorator:
+def at_scales(*scales: float, cases: list[Case] = CASES) -> pytest.MarkDecorator:
     """Every law at every one of these scales at which it is sampled by inversion."""
-    pairs = [(case, scale) for case in CASES for scale in scales if scale > case.inverts_above]
+    pairs = [(case, scale) for case in cases for scale in scales if scale > case.inverts_above]
     return pytest.mark.parametrize(("case", "scale"), pairs, ids=lambda value: getattr(value, "name", value))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from laws import CASES, each_law
+from laws import SAMPLERS, each_sampler
 from scipy import stats
 
 from dpframe.kernels import fresh_key
@@ -60,21 +60,21 @@ def check(case, scale: float, n: int) -> None:
 
 @pytest.mark.parametrize(
     ("case", "scale"),
-    [(case, scale) for case in CASES for scale in ((1.0, 20.0) if case.heavy else (0.5, 1.0, 10.0, 64.0))],
+    [(case, scale) for case in SAMPLERS for scale in ((1.0, 20.0) if case.heavy else (0.5, 1.0, 10.0, 64.0))],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_chi_square_at_ten_million(case, scale):
     check(case, scale, 10**7)
 
 
-@each_law
+@each_sampler
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.5, 1.0, 10.0, 64.0, 300.0])
 def test_chi_square_at_a_hundred_million(case, scale):
     check(case, scale, 10**8)
 
 
-@each_law
+@each_sampler
 def test_large_scales_in_wide_bins(case):
     """At scale 10⁶ each value is rare, so bins of 10⁵ values stand for them."""
     scale, n, width = 1e6, 10**6, 100_000
@@ -89,7 +89,7 @@ def test_large_scales_in_wide_bins(case):
     assert stats.chisquare(np.bincount(samples & 15, minlength=16)).pvalue > 1e-9
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.signs], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [case for case in SAMPLERS if case.signs], ids=lambda case: case.name)
 def test_signs_and_sizes_do_not_know_each_other(case):
     samples = case.draw(10**6, 5.0)
     ups, downs = samples[samples > 0], -samples[samples < 0]

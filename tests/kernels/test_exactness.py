@@ -2,33 +2,30 @@
 
 import numpy as np
 import pytest
-from laws import CASES, at_scales, each_grid_law, each_law
+from laws import CASES, SAMPLERS, at_scales, each_grid_sampler, each_law
 
 from dpframe.kernels.inversion import LOGARITHM, decide_cells, load_values, quantiles
 from dpframe.kernels.laws import EXPONENTIAL, Rounded
 from dpframe.kernels.quantile_table import table
 from dpframe.kernels.refine import context, refine
-from dpframe.kernels.sampler import PerCell, Place, Shared, exact_cell
 
 KEY = bytes(range(32))
 
 
-@at_scales(2.0**-10, 0.3, 1.0, 10.0, 300.0, 123456.789, 2.0**40, 2.0**50)
+@at_scales(2.0**-10, 0.3, 1.0, 10.0, 300.0, 123456.789, 2.0**40, 2.0**50, cases=SAMPLERS)
 def test_fast_path_equals_exact_inversion(case, scale):
     fast = case.draw(60, scale, key=KEY, stream=9, start=1000)
-    cells, place = Shared(case.law(scale)), Place(KEY, 9, 1000)
-    assert fast.tolist() == [exact_cell(cells, place, i, signs=case.signs) for i in range(60)]
+    assert fast.tolist() == case.exact(scale, case.places(KEY, 9, 1000, 60), 60)
 
 
-@at_scales(0.5, 1e6)
+@at_scales(0.5, 1e6, cases=SAMPLERS)
 def test_few_bits_at_first_change_nothing(case, scale):
-    cells, place = Shared(case.law(scale)), Place(KEY, 2, 0)
     for shown in (1, 8, 40):
-        few = [exact_cell(cells, place, i, signs=case.signs, shown=shown) for i in range(15)]
+        few = case.exact(scale, case.places(KEY, 2, 0, 15), 15, shown=shown)
         assert few == case.draw(15, scale, key=KEY, stream=2).tolist()
 
 
-@each_grid_law
+@each_grid_sampler
 def test_scales_and_values_of_their_own_equal_exact_inversion(case):
     rng = np.random.default_rng(1)
     scales = np.exp(rng.normal(0, 4, 200))
@@ -37,8 +34,7 @@ def test_scales_and_values_of_their_own_equal_exact_inversion(case):
     )
     for grid in (1.0, 2.0**-10, 8.0):
         fast = case.draw(200, scales, grid=grid, values=values, key=KEY, stream=6, start=11)
-        cells, place = PerCell(case.noise, 1 / grid, scales, values), Place(KEY, 6, 11)
-        assert fast.tolist() == [exact_cell(cells, place, i, signs=case.signs) for i in range(200)]
+        assert fast.tolist() == case.exact_around(scales, values, grid, case.places(KEY, 6, 11, 200))
 
 
 def near_thresholds(law, scale, rng):

@@ -10,7 +10,7 @@ import threading
 import mpmath
 import numpy as np
 import pytest
-from laws import each_grid_law, each_law
+from laws import each_grid_sampler, each_sampler
 
 from dpframe.errors import MechanismError
 from dpframe.kernels import arsinh_normal, fresh_key, student_t
@@ -22,14 +22,14 @@ from dpframe.kernels.sampler import Place, Shared, exact_cell
 KEY = bytes(range(32))
 
 
-@each_law
+@each_sampler
 @pytest.mark.parametrize(("start", "n"), [(0, 0), (0, 1), (1, 255), (255, 2), (256, 256), (700, 900), (999, 1)])
 def test_slices_equal_the_whole(case, start, n):
     whole = case.draw(2000, 7.5, key=KEY, stream=4)
     assert (case.draw(n, 7.5, key=KEY, stream=4, start=start) == whole[start : start + n]).all()
 
 
-@each_law
+@each_sampler
 def test_place_and_key_matter(case):
     base = case.draw(64, 100.0, key=KEY)
     assert (base == case.draw(64, 100.0, key=KEY)).all()
@@ -38,7 +38,7 @@ def test_place_and_key_matter(case):
     assert (base != case.draw(64, 100.0, key=KEY, start=64)).any()
 
 
-@each_law
+@each_sampler
 def test_without_a_key_every_call_is_new_whatever_the_seeds(case):
     draws = set()
     for _ in range(4):
@@ -48,14 +48,14 @@ def test_without_a_key_every_call_is_new_whatever_the_seeds(case):
     assert len(draws) == 4
 
 
-@each_law
+@each_sampler
 def test_writes_into_out(case):
     out = np.zeros(300, np.int64)
     assert case.draw(300, 50.0, key=KEY, out=out) is out
     assert (out == case.draw(300, 50.0, key=KEY)).all()
 
 
-@each_law
+@each_sampler
 @pytest.mark.parametrize(
     "out",
     [
@@ -74,7 +74,7 @@ def test_refuses_out(case, out):
         case.draw(3, 1.0, out=out)
 
 
-@each_law
+@each_sampler
 @pytest.mark.parametrize(
     "scale",
     [
@@ -95,20 +95,20 @@ def test_refuses_scales_out_of_range(case, scale):
         case.draw(3, scale)
 
 
-@each_law
+@each_sampler
 @pytest.mark.parametrize("scale", [True, np.True_, None, "1", 1j])
 def test_refuses_what_is_no_number(case, scale):
     with pytest.raises(MechanismError, match=r"must be a number.*=1\.0"):
         case.draw(3, scale)
 
 
-@each_law
+@each_sampler
 def test_takes_numbers_of_any_kind(case):
     for scale in (3, np.float64(3), np.int32(3), np.float32(3)):
         assert (case.draw(50, scale, key=KEY) == case.draw(50, 3.0, key=KEY)).all()
 
 
-@each_law
+@each_sampler
 def test_refuses_keys_and_places(case):
     with pytest.raises(MechanismError, match="A key is 32 bytes"):
         case.draw(1, 1.0, key=b"short")
@@ -120,7 +120,7 @@ def test_refuses_keys_and_places(case):
         case.draw(-1, 1.0)
 
 
-@each_law
+@each_sampler
 def test_precision_is_each_threads_own(case):
     """Refinement while other threads refine and while someone turns mpmath's global precision down."""
     expected = case.draw(300, 2.0**50, key=KEY)
@@ -145,7 +145,7 @@ def test_precision_is_each_threads_own(case):
     assert all((draw == expected).all() for draw in seen)
 
 
-@each_grid_law
+@each_grid_sampler
 def test_one_scale_for_all_or_each_its_own_is_the_same(case):
     shared = case.draw(700, 3.25, grid=0.25, key=KEY, start=5)
     assert (shared == case.draw(700, 13.0, key=KEY, start=5)).all()
@@ -155,7 +155,7 @@ def test_one_scale_for_all_or_each_its_own_is_the_same(case):
     assert (whole == shared - 18).all()
 
 
-@each_grid_law
+@each_grid_sampler
 def test_slices_of_cells_equal_the_whole(case):
     scales, values = np.linspace(1, 90, 900), np.linspace(-50, 50, 900)
     whole = case.draw(900, scales, values=values, key=KEY)
@@ -163,7 +163,7 @@ def test_slices_of_cells_equal_the_whole(case):
     assert (part == whole[301:601]).all()
 
 
-@each_grid_law
+@each_grid_sampler
 def test_entries_that_may_be_private_never_raise(case):
     """Scales are held to the range, NaN to its upper end; values to ±2**62, NaN to 0."""
     odd = np.array([np.nan, np.inf, -np.inf, 0.0, -1.0, 5e-324, 1e300, 1.0])
@@ -173,7 +173,7 @@ def test_entries_that_may_be_private_never_raise(case):
     assert (case.draw(8, 2.0, values=odd, key=KEY) == case.draw(8, 2.0, values=held, key=KEY)).all()
 
 
-@each_grid_law
+@each_grid_sampler
 def test_takes_vectors_of_any_layout(case):
     scales = np.linspace(1, 9, 40)
     expected = case.draw(20, np.ascontiguousarray(scales[::2]), key=KEY)
@@ -185,7 +185,7 @@ def test_takes_vectors_of_any_layout(case):
     assert (case.draw(20, numbers, key=KEY) == case.draw(20, numbers.astype(np.float32), key=KEY)).all()
 
 
-@each_grid_law
+@each_grid_sampler
 def test_refuses_vectors(case):
     for wrong in (np.ones(4), np.ones((3, 1)), np.array([True] * 3), np.array(["a"] * 3), [1j] * 3):
         with pytest.raises(MechanismError, match=r"vector of 3 numbers.*np\.asarray"):
@@ -194,7 +194,7 @@ def test_refuses_vectors(case):
             case.draw(3, 1.0, values=wrong)
 
 
-@each_grid_law
+@each_grid_sampler
 @pytest.mark.parametrize("grid", [0, -1.0, 3.0, 0.1, float("nan"), float("inf"), 2.0**201, 2.0**-201, True, "1", None])
 def test_refuses_grids(case, grid):
     with pytest.raises(MechanismError, match=r"grid must be a power of two.*try grid="):
@@ -221,7 +221,7 @@ def test_refuses_sigmas(sigma):
         arsinh_normal(3, 1.0, sigma=sigma)
 
 
-@each_law
+@each_sampler
 @pytest.mark.parametrize("scale", [9.0, 2.0**45])
 def test_cells_named_by_hash_keep_their_noise_in_any_order(case, scale):
     cells = np.random.default_rng(3).integers(0, 1 << 64, (90, 2), dtype=np.uint64)
@@ -230,13 +230,11 @@ def test_cells_named_by_hash_keep_their_noise_in_any_order(case, scale):
     assert (case.draw(90, scale, key=KEY, stream=2, cells=cells[order]) == whole[order]).all()
     assert (case.draw(7, scale, key=KEY, stream=2, cells=cells[40:47]) == whole[40:47]).all()
     assert (case.draw(90, scale, key=KEY, stream=3, cells=cells) != whole).any()
-    place = Place.of(KEY, 2, 0, 90, cells)
     if scale > case.inverts_above:
-        exact = Shared(case.law(scale))
-        assert whole.tolist() == [exact_cell(exact, place, i, signs=case.signs) for i in range(90)]
+        assert whole.tolist() == case.exact(scale, case.places(KEY, 2, 0, 90, cells), 90)
 
 
-@each_law
+@each_sampler
 def test_refuses_cells(case):
     cells = np.zeros((3, 2), np.uint64)
     for n, start in ((4, 0), (3, 1)):
@@ -267,9 +265,9 @@ PORTABLE = """
 import hashlib, sys
 import numpy as np
 sys.path[:0] = {path!r}
-from laws import CASES
+from laws import SAMPLERS
 digest = hashlib.sha256()
-for case in CASES:
+for case in SAMPLERS:
     for scale in (0.5, 10.0, 1e6):
         digest.update(case.draw(1 << 15, scale, key=bytes(range(32)), stream=3, start=77).tobytes())
 print(digest.hexdigest())
