@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -198,6 +198,24 @@ PRODUCTS = [
     ),
 ]
 SAMPLERS = [*CASES, *PRODUCTS]
+
+
+def by_cell(case: Case) -> Case:
+    """The same law drawn with a scale for each cell, every other of which has three times the scale."""
+
+    def draw(n: int, scale: float, *, start: int = 0, out: np.ndarray | None = None, **place: Any) -> np.ndarray:
+        scales = np.full(2 * n, scale)
+        scales[1::2] *= 3
+        drawn = case.draw(2 * n, scales, start=2 * start, **place)[::2]
+        if out is None:
+            return drawn
+        out[:] = drawn
+        return out
+
+    return replace(case, name=f"{case.name}_by_cell", draw=draw)
+
+
+BY_CELL = [by_cell(case) for case in SAMPLERS]
 
 each_sampler = pytest.mark.parametrize("case", SAMPLERS, ids=lambda case: case.name)
 each_grid_sampler = pytest.mark.parametrize("case", [c for c in SAMPLERS if c.on_a_grid], ids=lambda case: case.name)

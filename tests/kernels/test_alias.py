@@ -145,7 +145,7 @@ def test_displacement_bound():
     for z in np.linspace(0, 8, 161):
         assert d(z) <= 0.2 * (z + 1)
     mp = context()
-    for sigma in (257.0, 1000.0):
+    for sigma in (64.0, 257.0, 1000.0):
         for z in np.linspace(0.01, 7.8, 12):
             k = int(z * sigma) + 1
             mp.prec = 160

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from laws import SAMPLERS, each_sampler
+from laws import BY_CELL, SAMPLERS, each_sampler
 from scipy import stats
 
 from dpframe.kernels import fresh_key
@@ -67,8 +67,13 @@ def test_chi_square_at_ten_million(case, scale):
     check(case, scale, 10**7)
 
 
-@each_sampler
+@pytest.mark.parametrize("case", BY_CELL, ids=lambda case: case.name)
+def test_chi_square_of_scales_by_cell_at_ten_million(case):
+    check(case, 10.0, 10**7)
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("case", SAMPLERS + BY_CELL, ids=lambda case: case.name)
 @pytest.mark.parametrize("scale", [0.5, 1.0, 10.0, 64.0, 300.0])
 def test_chi_square_at_a_hundred_million(case, scale):
     check(case, scale, 10**8)
