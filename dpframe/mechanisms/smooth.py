@@ -63,13 +63,13 @@ class _PerCell(Noise):
     factor: float = field(init=False, repr=False)
     """The noise scale for a sensitivity of 1: 1/η, rounded up."""
 
+    limits: tuple[float, float] = field(init=False, repr=False)
+    """The least and the largest S of any cell: public."""
+
     missing: ClassVar[float]
     """What a missing entry counts as."""
-
-    @property
-    def floor(self) -> float:
-        """The least S."""
-        raise NotImplementedError
+    example: ClassVar[str]
+    """A call that works, for messages; ``{column!r}`` stands for the sensitivity."""
 
     def scale(self, sensitivity: Floats) -> Floats:
         """The noise scale of each cell: its sensitivity between floor and ceiling, times the factor, rounded up.
@@ -81,7 +81,7 @@ class _PerCell(Noise):
         """
         given = np.asarray(sensitivity, np.float64)
         known = np.where(np.isnan(given), self.missing, given)
-        held = np.clip(self._sensitivities(known), self.floor, self.floor * CEILING)
+        held = np.clip(self._sensitivities(known), *self.limits)
         scales: Floats = np.nextafter(held * self.factor, np.inf)
         return scales
 
@@ -89,7 +89,7 @@ class _PerCell(Noise):
         """S, before it is held to its limits."""
         return known
 
-    def _settle(self, eta: float, refusal: Callable[[], str], **read: object) -> None:
+    def _settle(self, eta: float, floor: float, refusal: Callable[[], str], **read: object) -> None:
         """Check that there is an η, and the sensitivity; set what has been read.
 
         Raises
@@ -105,18 +105,14 @@ class _PerCell(Noise):
         else:
             read["sensitivity"] = number(self.sensitivity, "sensitivity", self._call)
         factor = up(1 / Fraction(eta), "the noise scale for a sensitivity of 1", self._call)
-        up(Fraction(self.floor) * Fraction(factor), "the least noise scale", self._call)
-        self.settle(factor=factor, **read)
+        up(Fraction(floor) * Fraction(factor), "the least noise scale", self._call)
+        self.settle(factor=factor, limits=(floor, floor * CEILING), **read)
 
     @property
     def _call(self) -> str:
         """A call that works."""
-        raise NotImplementedError
-
-    @property
-    def _column(self) -> str:
-        """A sensitivity for that call."""
-        return self.sensitivity if isinstance(self.sensitivity, str) and self.sensitivity else "largest"
+        given = self.sensitivity if isinstance(self.sensitivity, str) else ""
+        return self.example.format(column=given or "largest")
 
 
 @dataclass(frozen=True)
@@ -125,11 +121,8 @@ class _ByContribution(_PerCell):
 
     alpha: Parameter
     missing = 0.0
-
-    @property
-    def floor(self) -> float:
-        """The least S."""
-        return 1.0
+    floor: ClassVar[float] = 1.0
+    """The least S."""
 
     def _sensitivities(self, known: Floats) -> Floats:
         scaled: Floats = np.nextafter(known * math.nextafter(float(parameter(self.alpha, "alpha")), math.inf), np.inf)
@@ -192,6 +185,7 @@ class SmoothLaplace(_ByContribution):
     epsilon: Parameter
     delta: Parameter
     name = "smooth Laplace"
+    example = "SmoothLaplace({column!r}, alpha=0.05, epsilon=0.4, delta=0.05)"
     law = EXPONENTIAL
     sampler = laplace
 
@@ -206,16 +200,12 @@ class SmoothLaplace(_ByContribution):
             return f"alpha={alpha} needs delta above {least:.2g} at epsilon={epsilon}, whatever the noise, not {delta}"
 
         eta = bounds.laplace_eta(epsilon, delta, b)
-        self._settle(eta, refusal, alpha=alpha, epsilon=epsilon, delta=delta)
+        self._settle(eta, self.floor, refusal, alpha=alpha, epsilon=epsilon, delta=delta)
 
     @property
     def event(self) -> ApproximateDP:
         """(ε, δ)-DP."""
         return ApproximateDP(parameter(self.epsilon, "epsilon"), parameter(self.delta, "delta"))
-
-    @property
-    def _call(self) -> str:
-        return f"SmoothLaplace({self._column!r}, alpha=0.05, epsilon=0.4, delta=0.05)"
 
 
 @dataclass(frozen=True)
@@ -250,24 +240,20 @@ class SmoothGamma(_ByContribution):
 
     epsilon: Parameter
     name = "smooth gamma"
+    example = "SmoothGamma({column!r}, alpha=0.05, epsilon=1)"
     law = Quartic()
     sampler = gamma4
 
     def __post_init__(self) -> None:
         epsilon = parameter(self.epsilon, "epsilon")
         alpha, b = _alpha(self.alpha, self._call)
-        self._settle(
-            bounds.quartic_eta(epsilon, b), lambda: _too_rough("alpha", alpha, epsilon, 3), alpha=alpha, epsilon=epsilon
-        )
+        eta = bounds.quartic_eta(epsilon, b)
+        self._settle(eta, self.floor, lambda: _too_rough("alpha", alpha, epsilon, 3), alpha=alpha, epsilon=epsilon)
 
     @property
     def event(self) -> PureDP:
         """ε-DP."""
         return PureDP(parameter(self.epsilon, "epsilon"))
-
-    @property
-    def _call(self) -> str:
-        return f"SmoothGamma({self._column!r}, alpha=0.05, epsilon=1)"
 
 
 @dataclass(frozen=True)
@@ -317,6 +303,7 @@ class SmoothStudentT(_BySmoothness):
     df: float = 3.0
     floor: float = 1.0
     name = "smooth Student's t"
+    example = "SmoothStudentT({column!r}, smoothing=0.05, epsilon=1)"
 
     def __post_init__(self) -> None:
         epsilon = parameter(self.epsilon, "epsilon")
@@ -327,6 +314,7 @@ class SmoothStudentT(_BySmoothness):
         self.settle(floor=floor, df=df)
         self._settle(
             bounds.student_eta(epsilon, b, df),
+            floor,
             lambda: _too_rough("smoothing", smoothing, epsilon, df),
             smoothing=smoothing,
             epsilon=epsilon,
@@ -347,10 +335,6 @@ class SmoothStudentT(_BySmoothness):
         """Noisy values in grid steps; as for every mechanism."""
         n = values.size
         return student_t(n, scale, df=self.df, grid=grid, values=values, key=key, stream=stream, start=start)
-
-    @property
-    def _call(self) -> str:
-        return f"SmoothStudentT({self._column!r}, smoothing=0.05, epsilon=1)"
 
 
 @dataclass(frozen=True)
@@ -388,15 +372,18 @@ class SmoothCauchy(_BySmoothness):
     epsilon: Parameter
     floor: float = 1.0
     name = "smooth Cauchy"
+    example = "SmoothCauchy({column!r}, smoothing=0.05, epsilon=1)"
     law = StudentT(1.0)
     sampler = cauchy
 
     def __post_init__(self) -> None:
         epsilon = parameter(self.epsilon, "epsilon")
         smoothing, b = _smoothing(self.smoothing, self._call)
-        self.settle(floor=number(self.floor, "floor", self._call))
+        floor = number(self.floor, "floor", self._call)
+        self.settle(floor=floor)
         self._settle(
             bounds.student_eta(epsilon, b, 1.0),
+            floor,
             lambda: _too_rough("smoothing", smoothing, epsilon, 1),
             smoothing=smoothing,
             epsilon=epsilon,
@@ -406,10 +393,6 @@ class SmoothCauchy(_BySmoothness):
     def event(self) -> PureDP:
         """ε-DP."""
         return PureDP(parameter(self.epsilon, "epsilon"))
-
-    @property
-    def _call(self) -> str:
-        return f"SmoothCauchy({self._column!r}, smoothing=0.05, epsilon=1)"
 
 
 @dataclass(frozen=True)
@@ -446,28 +429,26 @@ class SmoothArsinhNormal(_BySmoothness):
     rho: Parameter
     floor: float = 1.0
     name = "smooth arsinh-normal"
+    example = "SmoothArsinhNormal({column!r}, smoothing=0.05, rho=0.5)"
     law = ArsinhNormal(ARSINH_SIGMA)
     sampler = arsinh_normal
 
     def __post_init__(self) -> None:
         rho = parameter(self.rho, "rho")
         smoothing, b = _smoothing(self.smoothing, self._call)
-        self.settle(floor=number(self.floor, "floor", self._call))
+        floor = number(self.floor, "floor", self._call)
+        self.settle(floor=floor)
 
         def refusal() -> str:
             most = math.sqrt(2 * rho) / bounds.ARSINH_DILATION
             return f"smoothing={smoothing} is too much for rho={rho}, which hides up to about {most:.3g}"
 
-        self._settle(bounds.arsinh_eta(rho, b), refusal, smoothing=smoothing, rho=rho)
+        self._settle(bounds.arsinh_eta(rho, b), floor, refusal, smoothing=smoothing, rho=rho)
 
     @property
     def event(self) -> ZeroConcentratedDP:
         """ρ-zCDP."""
         return ZeroConcentratedDP(parameter(self.rho, "rho"))
-
-    @property
-    def _call(self) -> str:
-        return f"SmoothArsinhNormal({self._column!r}, smoothing=0.05, rho=0.5)"
 
 
 def _too_rough(name: str, value: Fraction, epsilon: Fraction, power: float) -> str:
