@@ -53,7 +53,9 @@ _LAZY = {
     "SmoothCauchy": "dpframe.mechanisms.smooth",
     "SmoothGamma": "dpframe.mechanisms.smooth",
     "SmoothLaplace": "dpframe.mechanisms.smooth",
+    "SmoothLaplaceLogNormal": "dpframe.mechanisms.smooth_lognormal",
     "SmoothStudentT": "dpframe.mechanisms.smooth",
+    "SmoothUniformLogNormal": "dpframe.mechanisms.smooth_lognormal",
 }
 """Public names that bring numba, for which a program that only plans queries need not wait."""
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 from dpframe.accounting import ApproximateDP, PureDP, ZeroConcentratedDP
 from dpframe.errors import DPFrameError, InvalidCostError, MechanismError
 from dpframe.mechanisms import smooth_bounds as bounds
 from dpframe.mechanisms.smooth import SmoothArsinhNormal, SmoothCauchy, SmoothGamma, SmoothLaplace, SmoothStudentT
+from dpframe.mechanisms.smooth_lognormal import SmoothLaplaceLogNormal, SmoothUniformLogNormal
 from dpframe.mechanisms.table import GaussianNoise, LaplaceNoise
 from dpframe.mechanisms.whole import DiscreteGaussianNoise, GeometricNoise
 
@@ -39,6 +40,27 @@ def quartic_cdf(z: np.ndarray) -> np.ndarray:
     return 0.5 + (logs + np.arctan(root * z + 1) + np.arctan(root * z - 1)) / (2 * math.pi)
 
 
+def laplace_lognormal_tail(w: np.ndarray) -> np.ndarray:
+    """P(|X|·e^(Y/4) > w), X standard Laplace, by the trapezoidal rule over ln |X|."""
+    t = np.arange(-45, 7, 0.01)
+    masses = 0.01 * np.exp(t - np.exp(t))
+    return np.array([(masses * special.ndtr(4 * (t - at))).sum() for at in np.log(w)])
+
+
+def uniform_lognormal_tail(w: np.ndarray) -> np.ndarray:
+    """P(U·e^(Y/2) > w), by the trapezoidal rule over Y."""
+    n = np.arange(-12, 12, 1e-3)
+    masses = 1e-3 * stats.norm.pdf(n)
+    return np.array([(masses * np.maximum(1 - at * np.exp(-n / 2), 0)).sum() for at in w])
+
+
+def cdf(z: np.ndarray, tail: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """P(Z ≤ z) of a symmetric law, interpolated between a few thousand points."""
+    points = np.concatenate([[1e-12], np.geomspace(1e-6, 1e3, 4000)])
+    above = np.interp(np.abs(z), points, tail(points)) / 2
+    return np.where(z > 0, 1 - above, above)
+
+
 def discrete_gaussian(sigma: float, reach: int) -> np.ndarray:
     """P(|X| = 0), …, P(|X| = reach), from the law's own formula."""
     with mpmath.workdps(40):
@@ -57,6 +79,8 @@ EXAMPLES = [
     SmoothCauchy("x", 0.05, 1),
     SmoothStudentT("x", 0.05, 1),
     SmoothArsinhNormal("x", 0.05, 0.5),
+    SmoothLaplaceLogNormal("x", 0.05, 0.5, sigma=0.25),
+    SmoothUniformLogNormal("x", 0.05, 0.5, sigma=0.5),
 ]
 LAWS = {
     LaplaceNoise: stats.laplace.cdf,
@@ -66,6 +90,8 @@ LAWS = {
     SmoothCauchy: stats.cauchy.cdf,
     SmoothStudentT: stats.t(3).cdf,
     SmoothArsinhNormal: lambda z: stats.norm.cdf(np.arcsinh(SIGMA * z) / SIGMA),
+    SmoothLaplaceLogNormal: lambda z: cdf(z, laplace_lognormal_tail),
+    SmoothUniformLogNormal: lambda z: cdf(z, uniform_lognormal_tail),
 }
 names = [type(each).__name__ for each in EXAMPLES]
 
@@ -311,6 +337,10 @@ def test_the_stated_width_is_the_quantile(mechanism: LaplaceNoise) -> None:
         SmoothCauchy: lambda w: 2 * stats.cauchy.sf(w),
         SmoothStudentT: lambda w: 2 * stats.t(3).sf(w),
         SmoothArsinhNormal: lambda w: 2 * stats.norm.sf(np.arcsinh(SIGMA * w) / SIGMA),
+        SmoothLaplaceLogNormal: lambda w: float(laplace_lognormal_tail(np.array([w]))[0]),
+        SmoothUniformLogNormal: lambda w: (
+            stats.norm.sf(2 * math.log(w)) - w * math.exp(1 / 8) * stats.norm.sf(2 * math.log(w) + 0.5)
+        ),
     }
     tail = tails[type(mechanism)]
     for alpha in (0.9, 0.5, 0.2, 0.05, 1e-3, 1e-9):
@@ -429,6 +459,14 @@ REFUSALS = [
     (lambda: SmoothStudentT("x", 0.1, 1, df=65), MechanismError, "df must be a number from 1 to 64"),
     (lambda: SmoothArsinhNormal("x", 1.1, 0.5), MechanismError, r"smoothing=1.1 is too much for rho=0.5.*1\.05"),
     (lambda: SmoothArsinhNormal("x", 0.1, -1), InvalidCostError, "rho"),
+    (lambda: SmoothLaplaceLogNormal("x", 2.6, 0.5), MechanismError, r"smoothing=2.6 is too much for rho=0.5, .*2\.5"),
+    (lambda: SmoothUniformLogNormal("x", 2.6, 0.5), MechanismError, r"smoothing=2.6 is too much for rho=0.5, .*2\.5"),
+    (lambda: SmoothUniformLogNormal("x", 0.5, 0.5, 0.5), MechanismError, r"rho=0.5 and sigma=0.5, .* about 0\.5;"),
+    (lambda: SmoothLaplaceLogNormal("x", 0.1, 0.5, 3), MechanismError, "sigma must be a number from 1/16 to 2.5"),
+    (lambda: SmoothLaplaceLogNormal("x", 0.1, 0.5, math.nan), MechanismError, "sigma"),
+    (lambda: SmoothLaplaceLogNormal("x", 0.1, 0.5, floor=-1), MechanismError, "floor"),
+    (lambda: SmoothUniformLogNormal("x", -0.1, 0.5), MechanismError, "smoothing"),
+    (lambda: SmoothUniformLogNormal("x", 0.1, 0), InvalidCostError, "rho"),
     (lambda: LaplaceNoise("x", 1), MechanismError, "SmoothLaplace"),
     (lambda: LaplaceNoise(math.inf, 1), MechanismError, "sensitivity"),
     (lambda: LaplaceNoise(1, "1e-90"), MechanismError, "scale"),
@@ -479,6 +517,8 @@ def test_more_epsilon_never_means_more_noise() -> None:
         lambda e: SmoothCauchy("x", 0.01, e),
         lambda e: SmoothStudentT("x", 0.01, e),
         lambda e: SmoothArsinhNormal("x", 0.01, e),
+        lambda e: SmoothLaplaceLogNormal("x", 0.01, e, sigma=0.3),
+        lambda e: SmoothUniformLogNormal("x", 0.01, e, sigma=0.5),
     ):
         factors = [make(e).factor for e in (0.1, 0.5, 1, 2, 5, 10, 19, 30, 1000)]
         assert factors == sorted(factors, reverse=True)

@@ -23,13 +23,15 @@ mechanism                names S by           guarantee   noise for small smooth
 ``SmoothGamma``          ``alpha=``           ε           2.28·S/ε·Z, Z of density ∝ 1/(1 + z⁴) and variance 1
 ``SmoothStudentT``       ``smoothing=``       ε           1.15·S/ε·t for 3 degrees of freedom, of variance 3
 ``SmoothCauchy``         ``smoothing=``       ε           S/ε·Cauchy: no mean, but any ε above the smoothing
-``SmoothArsinhNormal``   ``smoothing=``       ρ-zCDP      0.87·S/√(2ρ)·Z, Z = sinh(σN)/σ, σ = 2/√3
+``SmoothArsinhNormal``   ``smoothing=``       ρ-zCDP      0.87·S/√(2ρ)·Z, Z = sinh(σN)/σ, σ = 2/√3, of variance 5.02
 =======================  ===================  ==========  ============================================================
+
+Two more of ρ-zCDP are in :mod:`dpframe.mechanisms.smooth_lognormal`. ``SmoothUniformLogNormal`` has the least noise of
+the three, down to a standard deviation of 1.04·S/√(2ρ) for little smoothing.
 
 The conditions and scales are proved in :mod:`dpframe.mechanisms.smooth_bounds`. For the three of pure ε they are exact
 up to ε = 20, over all moves of a cell and its sensitivity that the above allows; ``SmoothLaplace`` never goes below
-S/ε, even where δ has room for it; ``SmoothArsinhNormal`` is next to exact for little smoothing. Left out for want of an
-exact sampler: the Laplace and the uniform log-normal laws of Bun and Steinke (*Average-case averages*, NeurIPS 2019).
+S/ε, even where δ has room for it; ``SmoothArsinhNormal`` is next to exact for little smoothing.
 """
 
 from __future__ import annotations
@@ -142,8 +144,14 @@ def _alpha(value: Parameter, call: str) -> tuple[Fraction, Fraction]:
     return alpha, bounds.padded(bounds.smoothing_of(alpha))
 
 
-def _smoothing(value: Parameter, call: str) -> tuple[Fraction, Fraction]:
-    """``smoothing`` as it was typed, and as the bounds take it."""
+def read_smoothing(value: Parameter, call: str) -> tuple[Fraction, Fraction]:
+    """``smoothing`` as it was typed, and as the bounds take it.
+
+    Examples
+    --------
+    >>> read_smoothing(0.25, "")[0]
+    0.25
+    """
     number(value, "smoothing", call)
     smoothing = parameter(value, "smoothing")
     return smoothing, bounds.padded(smoothing)
@@ -257,7 +265,7 @@ class SmoothGamma(_ByContribution):
 
 
 @dataclass(frozen=True)
-class _BySmoothness(_PerCell):
+class BySmoothness(_PerCell):
     """The column holds S itself, smooth by a factor of e^smoothing."""
 
     smoothing: Parameter
@@ -265,7 +273,7 @@ class _BySmoothness(_PerCell):
 
 
 @dataclass(frozen=True)
-class SmoothStudentT(_BySmoothness):
+class SmoothStudentT(BySmoothness):
     """Student's t noise of scale S/η: ε-DP.
 
     η is the largest number for which no pair of neighbours loses more than ε, in closed form: √d times the root of
@@ -307,7 +315,7 @@ class SmoothStudentT(_BySmoothness):
 
     def __post_init__(self) -> None:
         epsilon = parameter(self.epsilon, "epsilon")
-        smoothing, b = _smoothing(self.smoothing, self._call)
+        smoothing, b = read_smoothing(self.smoothing, self._call)
         df, floor = number(self.df, "df", self._call), number(self.floor, "floor", self._call)
         if not 1 <= df <= 64:
             raise MechanismError(f"df must be a number from 1 to 64, not {df!r}; try {self._call}.")
@@ -338,7 +346,7 @@ class SmoothStudentT(_BySmoothness):
 
 
 @dataclass(frozen=True)
-class SmoothCauchy(_BySmoothness):
+class SmoothCauchy(BySmoothness):
     """Cauchy noise of scale S/η: ε-DP.
 
     With smoothing b < ε, η² is the lesser of 2·(cosh ε − 1) and 2e^b·(cosh ε − cosh b): no pair of neighbours loses
@@ -378,7 +386,7 @@ class SmoothCauchy(_BySmoothness):
 
     def __post_init__(self) -> None:
         epsilon = parameter(self.epsilon, "epsilon")
-        smoothing, b = _smoothing(self.smoothing, self._call)
+        smoothing, b = read_smoothing(self.smoothing, self._call)
         floor = number(self.floor, "floor", self._call)
         self.settle(floor=floor)
         self._settle(
@@ -396,7 +404,7 @@ class SmoothCauchy(_BySmoothness):
 
 
 @dataclass(frozen=True)
-class SmoothArsinhNormal(_BySmoothness):
+class SmoothArsinhNormal(BySmoothness):
     """Noise S/η·sinh(σN)/σ, N standard normal and σ = 2/√3: ρ-zCDP.
 
     η is the lesser of √(2ρ) and e^b·(√(2ρ) − 0.95·b), over 0.87. The law is that of Bun and Steinke (*Average-case
@@ -435,7 +443,7 @@ class SmoothArsinhNormal(_BySmoothness):
 
     def __post_init__(self) -> None:
         rho = parameter(self.rho, "rho")
-        smoothing, b = _smoothing(self.smoothing, self._call)
+        smoothing, b = read_smoothing(self.smoothing, self._call)
         floor = number(self.floor, "floor", self._call)
         self.settle(floor=floor)
 
