@@ -45,6 +45,7 @@ __all__ = [
 
 
 _LAZY = {
+    "ExponentialChoice": "dpframe.mechanisms.exponential",
     "GaussianNoise": "dpframe.mechanisms.table",
     "DiscreteGaussianNoise": "dpframe.mechanisms.whole",
     "GeometricNoise": "dpframe.mechanisms.whole",
