@@ -11,23 +11,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 from typing import Any
 
-from benchmarks.kernels.measure import llvm_cpu, measure
+from benchmarks import environments
+from benchmarks.kernels.measure import measure
 from benchmarks.kernels.report import markdown, plot
+from benchmarks.machine import machine
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
-PEERS = {
-    "opendp": ("opendp==0.16.0",),
-    "diffprivlib": ("diffprivlib==0.6.6", "scikit-learn==1.5.2"),  # it does not import beside later ones
-}
+PEERS = ("opendp", "diffprivlib")
 COLD = """
 import time
 begin = time.perf_counter()
@@ -48,12 +45,8 @@ def python(*arguments: str, interpreter: str = sys.executable, **environment: st
 
 def peer(name: str, directory: Path, rounds: int) -> dict[str, Any]:
     """Samples per second of one peer, in an environment with nothing else."""
-    home = directory / name
-    interpreter = home / "bin" / "python"
-    if not interpreter.exists():
-        venv.create(home, with_pip=True)
-        python("-m", "pip", "install", "-qq", *PEERS[name], interpreter=str(interpreter))
-    return json.loads(python(str(HERE / "peers.py"), name, str(rounds), interpreter=str(interpreter)))
+    found = environments.interpreter(name, directory)
+    return json.loads(python(str(HERE / "peers.py"), name, str(rounds), interpreter=str(found)))
 
 
 def narrow(cpu: str, rounds: int) -> dict[str, Any]:
@@ -75,16 +68,11 @@ def narrow(cpu: str, rounds: int) -> dict[str, Any]:
 def main() -> None:
     """Run everything and write the three files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", type=Path, default=Path(tempfile.gettempdir()) / "dpframe-peers")
+    parser.add_argument("--peers", type=Path, default=environments.HOME)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     found: dict[str, Any] = {
-        "machine": {
-            "cpu": llvm_cpu(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "load": os.getloadavg()[1],
-        },
+        "machine": machine(),
         "here": measure(options.rounds, short=False),
         "peers": {name: peer(name, options.peers, options.rounds) for name in PEERS},
         "narrow": {cpu: narrow(cpu, options.rounds) for cpu in ("x86-64-v3", "x86-64")},

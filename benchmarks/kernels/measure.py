@@ -10,7 +10,6 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 
 from benchmarks.kernels.stages import stages
@@ -21,13 +20,6 @@ N = 1_000_000
 SCALES = (0.5, 1.0, 10.0, 1e3, 1e6)
 KEY = bytes(range(32))
 Task = Callable[[], object]
-
-
-def llvm_cpu() -> str:
-    """What LLVM takes this CPU for."""
-    features = llvm.get_host_cpu_features()
-    width = next((name for name in ("avx512f", "avx2", "sse2") if features.get(name)), "?")
-    return f"{llvm.get_host_cpu_name()} ({width})"
 
 
 def take_turns(tasks: dict[str, Task], rounds: int) -> dict[str, float]:

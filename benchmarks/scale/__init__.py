@@ -1,0 +1,1 @@
+"""Benchmarks of whole releases: dpframe, the plain query, and the peers."""

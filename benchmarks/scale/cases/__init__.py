@@ -1,0 +1,1 @@
+"""What is measured: a module for every engine, run in that engine's environment."""

@@ -1,0 +1,247 @@
+"""The measuring side: starts a case in a process of its own and looks at all its processes from outside.
+
+Wall time is the case's own clock. CPU seconds are those of the whole tree (a JVM's and Python workers' too), in ticks
+of 10 ms. Peak memory is the resident memory of the tree, sampled every 20 ms; of one process alone the kernel's own
+high water mark is exact. Pages that processes share count once for each. Both need Linux's ``/proc``; elsewhere they
+are 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+PROC = Path("/proc")
+LINUX = PROC.joinpath("self/statm").exists()
+TICK = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+EVERY = 0.02
+"""Seconds between two looks at the memory."""
+
+AGAIN = 10
+"""Every so many looks, the list of processes is made anew."""
+
+PATIENCE = 10
+"""Seconds that a case's processes get to end by themselves."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One measured run: wall and CPU seconds, bytes before it and at its peak."""
+
+    seconds: float
+    cpu: float
+    before: int
+    peak: int
+
+
+@dataclass
+class Outcome:
+    """What became of a case: its rounds, or the reason why there are none."""
+
+    rounds: list[Round] = field(default_factory=list)
+    columns: int = 0
+    rows: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    """Why it did not run; None when it did."""
+
+    missing: bool = False
+    """The reason is that something does not exist, not that it broke."""
+
+    def as_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return asdict(self)
+
+
+class CaseFailed(Exception):
+    """The case ended early; ``missing`` when what it asks for does not exist."""
+
+    def __init__(self, reason: str, *, missing: bool = False) -> None:
+        super().__init__(reason)
+        self.missing = missing
+
+
+def tree(root: int) -> list[int]:
+    """A process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in PROC.iterdir() if LINUX else ():
+        if entry.name.isdigit():
+            fields = _stat(int(entry.name))
+            if fields:
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, ())
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of a process from its state on; empty when it is gone."""
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """User and system seconds of the processes, and of their children that have ended."""
+    return sum(sum(map(int, fields[11:15])) for pid in pids if (fields := _stat(pid))) / TICK
+
+
+def resident(pids: list[int]) -> int:
+    """Resident bytes, summed over the processes."""
+    total = 0
+    for pid in pids:
+        try:
+            total += int((PROC / str(pid) / "statm").read_text().split()[1]) * PAGE
+        except OSError:
+            continue
+    return total
+
+
+def _forget_peak(pid: int) -> None:
+    try:
+        (PROC / str(pid) / "clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def _own_peak(pid: int) -> int:
+    """The most resident bytes of one process since its peak was forgotten."""
+    try:
+        status = (PROC / str(pid) / "status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
+class Case:
+    """One running case, which must be closed. When it cannot be made ready, it closes itself."""
+
+    def __init__(
+        self, python: Path | str, module: str, name: str, options: dict[str, Any], deadline: float, log: Path
+    ) -> None:
+        self._deadline = time.monotonic() + deadline
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        environment = os.environ | {
+            "PYTHONPATH": path,
+            "PYSPARK_PYTHON": str(python),
+            "PYSPARK_DRIVER_PYTHON": str(python),
+            "SPARK_LOCAL_IP": os.environ.get("SPARK_LOCAL_IP", "127.0.0.1"),
+        }
+        self._log = log.open("w")
+        self._process = subprocess.Popen(
+            [str(python), "-m", f"benchmarks.scale.cases.{module}", name, json.dumps(options)],
+            cwd=log.parent,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            bufsize=1,
+            start_new_session=True,
+        )
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        try:
+            ready = self._hear("ready")
+        except CaseFailed:
+            self.close()
+            raise
+        self.columns: int = ready["columns"]
+        self.versions: dict[str, str] = ready["versions"]
+        self.rows: int | None = None
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def _hear(self, wanted: str) -> dict[str, Any]:
+        try:
+            line = self._lines.get(timeout=max(0.0, self._deadline - time.monotonic()))
+        except queue.Empty:
+            raise CaseFailed("stopped: it took longer than this benchmark waits") from None
+        if line is None:  # as when a package is not installed, or the system is out of memory
+            last = ["", *Path(self._log.name).read_text(errors="replace").split("\n")][-2:][0]
+            raise CaseFailed(f"the process ended with exit code {self._process.wait()}. {last[:200]}".strip())
+        message: dict[str, Any] = json.loads(line)
+        if message["said"] != wanted:
+            raise CaseFailed(message["reason"], missing=message["said"] == "not there")
+        return message
+
+    def run(self) -> Round:
+        """Run it once and measure that."""
+        assert self._process.stdin is not None
+        pids = tree(self._process.pid)
+        for pid in pids:
+            _forget_peak(pid)
+        before, cpu = resident(pids), cpu_seconds(pids)
+        with _watching(self._process.pid) as peaks:
+            print("run", file=self._process.stdin, flush=True)
+            done = self._hear("done")
+        pids = tree(self._process.pid)
+        peak = max(*peaks, resident(pids), *map(_own_peak, pids))
+        spent = cpu_seconds(pids) - cpu
+        self.rows = done["rows"]
+        self._hear("idle")
+        return Round(done["seconds"], spent, before, peak)
+
+    def close(self) -> None:
+        """End its processes and wait for them: politely first, so that Spark clears up behind itself."""
+        pids = tree(self._process.pid)
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        patience = time.monotonic() + PATIENCE
+        while time.monotonic() < patience and any(_alive(pid) for pid in pids):
+            time.sleep(EVERY)
+            self._process.poll()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._log.close()
+
+
+def _alive(pid: int) -> bool:
+    fields = _stat(pid)
+    return bool(fields) and fields[0] != "Z"
+
+
+@contextmanager
+def _watching(root: int) -> Iterator[deque[int]]:
+    """The largest resident memory of a tree of processes while the block runs."""
+    peaks: deque[int] = deque([0], maxlen=1)
+    over = threading.Event()
+
+    def look() -> None:
+        looks = 0
+        pids: list[int] = []
+        while not over.is_set():
+            if looks % AGAIN == 0:
+                pids = tree(root)
+            peaks.append(max(peaks[0], resident(pids)))
+            looks += 1
+            over.wait(EVERY)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield peaks
+    finally:
+        over.set()
+        watcher.join()
