@@ -57,20 +57,6 @@ class Factor:
         """The number of rows."""
         return math.prod(map(len, self.domains.values())) if self.codes is None else len(self.codes)
 
-    def locate(self, columns: Mapping[str, pa.Array], rows: int) -> Cells:
-        """For each row of ``columns`` its position among the rows of the factor, or -1."""
-        position = np.zeros(rows, np.int64)
-        known = np.ones(rows, np.bool_)
-        for name, domain in self.domains.items():
-            index = pc.index_in(columns[name], value_set=domain).fill_null(-1).to_numpy(zero_copy_only=False)
-            known &= index >= 0
-            position = position * len(domain) + index
-        if self.codes is not None and len(self.codes):
-            at = np.minimum(np.searchsorted(self.codes, position), len(self.codes) - 1)
-            known &= self.codes[at] == position
-            position = at
-        return np.where(known, position, -1)
-
     def apart(self) -> tuple[Factor, ...]:
         """The factor as a product of the smallest ones."""
         if self.codes is not None:
@@ -146,22 +132,6 @@ class Keys:
 
     def __repr__(self) -> str:
         return f"Keys({', '.join(self.columns)}: {self.size:,} keys)"
-
-    def locate(self, columns: Mapping[str, pa.Array], rows: int) -> Cells:
-        """For each row its cell, or -1 when its key is not in the set. Nulls are equal.
-
-        Parameters
-        ----------
-        columns
-            The key columns in canonical form, each of length ``rows``.
-        """
-        cell = np.zeros(rows, np.int64)
-        known = np.ones(rows, np.bool_)
-        for factor in self.factors:
-            position = factor.locate(columns, rows)
-            known &= position >= 0
-            cell = cell * len(factor) + position
-        return np.where(known, cell, -1)
 
     def rows(self, cells: Cells) -> dict[str, pa.Array]:
         """The key columns of those cells."""

@@ -1,157 +1,169 @@
 """Exact statistics of an Arrow table: the one piece of arithmetic that every engine runs.
 
 pandas runs it over the whole table, Spark over the Arrow batches of its tasks, so both give the same integers.
+:func:`locate` finds the cell of each row, :mod:`dpframe.backends.bounds` takes it from rows beyond their unit's bounds,
+and :func:`add_up` adds up what is left.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from dpframe.backends.base import Request
-from dpframe.kernels.bounding import add_up, by_unit, keep_groups, keep_rows
-from dpframe.kernels.siphash import hash_int64, hash_utf8
-from dpframe.keys import ARROW
-from dpframe.plan import Count, GroupBound, RowBound, Statistic
+from dpframe.backends.base import Request, Sums
+from dpframe.kernels.bounding import add_floats, add_integers, add_rows
+from dpframe.kernels.codes import ABSENT, NONE, Table, fold, span
+from dpframe.keys import ARROW, Factor, Keys
+from dpframe.plan import Count, Statistic, Type
 
 Ints = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
 
+SPARSE = 8
+"""A domain whose values span more than this many times their number is looked up by a hash table, not by position."""
 
-def locate(table: pa.Table, request: Request) -> tuple[pa.Table, Ints]:
-    """The rows that count, those with an id and a public key, and the cell of each."""
-    columns = {name: table[name].combine_chunks() for name in table.column_names}
-    cell = request.keys.locate(columns, table.num_rows)
-    counts = cell >= 0
-    if request.id is not None:
-        counts &= columns[request.id].is_valid().to_numpy(zero_copy_only=False)
-    if counts.all():
-        return table, cell
-    return table.filter(pa.array(counts)), cell[counts]
-
-
-def bound(table: pa.Table, cell: Ints, request: Request) -> tuple[pa.Table, Ints]:
-    """The rows that stay when every unit keeps to its bounds. All rows of a unit must be in the table."""
-    for limit in request.bounds:
-        codes, units, unit_hash = _units(table[request.id].combine_chunks(), request.salt)
-        start, order = by_unit(codes, units)
-        row_hash = _chain(unit_hash, _ints_hash(cell, request.salt, b"cell"), request.salt)
-        for ref in _apart(request):
-            row_hash = _chain(row_hash, _hash(table[ref].combine_chunks(), request.salt, ref), request.salt)
-        if isinstance(limit, RowBound):
-            keep = keep_rows(start, order, row_hash, limit.rows)
-        else:
-            group, group_hash = _groups(table, cell, limit, request.salt)
-            group_hash = _chain(unit_hash, group_hash, request.salt)
-            keep = keep_groups(start, order, group, group_hash, row_hash, limit.groups, limit.rows_per_group)
-        if not keep.all():
-            table, cell = table.filter(pa.array(keep)), cell[keep]
-    return table, cell
-
-
-def _apart(request: Request) -> list[str]:
-    """The columns by which rows of one unit and cell can differ for the request: equal ones are twins."""
-    refs = {column.ref for limit in request.bounds if isinstance(limit, GroupBound) for column in limit.by or ()}
-    refs |= {statistic.ref for statistic in request.statistics if statistic.ref is not None}
-    return sorted(refs, key=lambda ref: int(ref[1:]))
-
-
-def statistics(table: pa.Table, cell: Ints, request: Request, cells: int) -> Ints:
-    """Every statistic in every cell, (statistics, cells): integer sums, so in no order."""
-    out = np.empty((len(request.statistics), cells), np.int64)
-    for row, statistic in zip(out, request.statistics, strict=True):
-        row[:] = add_up(cell, steps(table, statistic), cells)
-    return out
-
-
-def steps(table: pa.Table, statistic: Statistic) -> Ints:
-    """What each row adds to a statistic, (n,) int64 in grid steps; a missing value adds 0."""
-    if statistic.ref is None:
-        return np.ones(table.num_rows, np.int64)
-    column = table[statistic.ref].combine_chunks()
-    present = _present(column)
-    if isinstance(statistic, Count):
-        return present.astype(np.int64)
-    if statistic.integer:
-        clipped = np.clip(column.fill_null(0).to_numpy(), int(statistic.low), int(statistic.high))
-        return np.where(present, clipped - int(statistic.center), 0)
-    # The same three roundings (difference, quotient by a power of two, rint) as Sum.reach takes a bound through, each
-    # monotone, so no row goes past the bounds' own steps.
-    clipped = np.clip(column.fill_null(0.0).to_numpy(), float(statistic.low), float(statistic.high))
-    with np.errstate(invalid="ignore"):
-        rounded = np.rint((clipped - float(statistic.center)) / statistic.grid)
-    return np.where(present, rounded, 0).astype(np.int64)
+SPREAD = 2
+"""Groups are added up in a dense array when there are at most this many times as many as rows (or a few), and otherwise
+only those that have rows."""
+FEW = 1 << 16
 
 
 def canonical(table: pa.Table, request: Request) -> pa.Table:
-    """The columns of a request in the physical form of their types; ``rows`` only gives the table its length."""
+    """The columns of a request in the physical form of their types; ``rows`` only gives the table its length.
+
+    Text is dictionary-encoded: every use of it but the count of its values looks at distinct texts.
+    """
     forms = {ref: ARROW[type_] for ref, type_ in request.types.items()} | {"rows": pa.int8()}
-    return pa.table({ref: table[ref].cast(form) for ref, form in forms.items()})
+    columns = {ref: table[ref].cast(form) for ref, form in forms.items()}
+    texts = [ref for ref, form in forms.items() if form == ARROW[Type.STRING]]
+    return pa.table(columns | {ref: columns[ref].dictionary_encode() for ref in texts})
 
 
-def _present(column: pa.Array) -> npt.NDArray[np.bool_]:
-    """Which values are neither null nor NaN."""
-    present: npt.NDArray[np.bool_] = column.is_valid().to_numpy(zero_copy_only=False)
-    if pa.types.is_floating(column.type):
-        present &= ~np.isnan(column.fill_null(0.0).to_numpy())
-    return present
+def locate(keys: Keys, table: pa.Table) -> Ints:
+    """The cell of each row, (rows,) int64, or −1 when its key is not in the set. Nulls are equal.
+
+    Parameters
+    ----------
+    table
+        The key columns in canonical form, and others.
+    """
+    cell = np.zeros(table.num_rows, np.int64)
+    for factor in keys.factors:
+        position = cell if factor.codes is None else np.zeros(table.num_rows, np.int64)
+        for name, domain in factor.domains.items():
+            _fold(position, table[name].combine_chunks(), domain)
+        if factor.codes is not None:
+            _fold_listed(cell, position, factor)
+    return cell
 
 
-def _units(ids: pa.Array, salt: bytes) -> tuple[Ints, int, Words]:
-    """A code of every row's unit, the number of units, and the keyed hash of each row's unit."""
-    encoded = ids.dictionary_encode()
-    codes = encoded.indices.to_numpy().astype(np.int64)
-    return codes, len(encoded.dictionary), _hash(encoded.dictionary, salt, "unit")[codes]
-
-
-def _groups(table: pa.Table, cell: Ints, limit: GroupBound, salt: bytes) -> tuple[Ints, Words]:
-    """A code and a keyed hash of each row's group in the bound's grouping."""
-    if limit.by is None:
-        return cell, _ints_hash(cell, salt, b"group")
-    code = np.zeros(table.num_rows, np.int64)
-    hashes = np.zeros(table.num_rows, np.uint64)
-    for column in limit.by:
-        encoded = table[column.ref].combine_chunks().dictionary_encode(null_encoding="encode")
-        index = encoded.indices.to_numpy().astype(np.int64)
-        hashes = _chain(hashes, _hash(encoded.dictionary, salt, column.ref)[index], salt)
-        code = np.unique(code * len(encoded.dictionary) + index, return_inverse=True)[1].astype(np.int64)
-    return code, hashes
-
-
-def _hash(column: pa.Array, salt: bytes, role: str) -> Words:
-    """A keyed 64-bit hash of each value; null has one of its own, and NaN shares it."""
-    key = _subkey(salt, role.encode())
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        text = column.cast(pa.large_string()).fill_null("")
-        buffers = text.buffers()
-        offsets = np.frombuffer(buffers[1], np.int64)[text.offset : text.offset + len(text) + 1]
-        data = np.frombuffer(buffers[2] or b"", np.uint8)
-        hashes = hash_utf8(offsets, data, key)
-    elif pa.types.is_floating(column.type):
-        # One value for -0.0 and 0.0, as for every other pair of equal values.
-        with np.errstate(invalid="ignore"):
-            hashes = hash_int64((column.fill_null(0.0).to_numpy() + 0.0).view(np.int64), key)
+def _fold(cell: Ints, column: pa.Array, domain: pa.Array) -> None:
+    """Fold the position of each value among the values of a domain into the cells."""
+    null = pc.index(domain.is_null(), True).as_py()
+    if pa.types.is_dictionary(column.type):
+        positions = pc.index_in(column.dictionary, value_set=domain).fill_null(ABSENT)
+        fold(cell, numbers(column.indices), missing(column.indices), 0, numbers(positions), null, len(domain))
+        return
+    at = np.flatnonzero(domain.is_valid())
+    known = numbers(domain)[at].astype(np.int64)
+    values, skip = numbers(column), missing(column)
+    least, largest = span(known, NONE)
+    if largest - least < SPARSE * len(known) + 1024:
+        positions = np.full(largest - least + 1, ABSENT, np.int64)
+        positions[known - least] = at
+        fold(cell, values, skip, least, positions, null, len(domain))
     else:
-        width = pa.int32() if pa.types.is_date32(column.type) else column.type
-        ints = column.cast(width).cast(pa.int64()) if width != pa.int64() else column
-        hashes = hash_int64(ints.fill_null(0).to_numpy(), key)
-    # Engines write NaN in bits of their own.
-    hashes[~_present(column)] = int.from_bytes(_subkey(salt, b"null")[:8])
-    return hashes
+        table, _ = Table.of(known)
+        fold(cell, table.look_up(values.astype(np.int64, copy=False), skip), skip, 0, at, null, len(domain))
 
 
-def _ints_hash(values: Ints, salt: bytes, role: bytes) -> Words:
-    return hash_int64(values, _subkey(salt, role))
+def _fold_listed(cell: Ints, position: Ints, factor: Factor) -> None:
+    """Fold the position of each row among the listed rows of a factor into the cells."""
+    assert factor.codes is not None
+    product = 1
+    for domain in factor.domains.values():
+        product *= len(domain)
+    if product <= SPARSE * len(factor) + 1024:
+        rank = np.full(product, ABSENT, np.int64)
+        rank[factor.codes] = np.arange(len(factor))
+        fold(cell, position, NONE, 0, rank, ABSENT, len(factor))
+    else:
+        table, _ = Table.of(factor.codes)
+        fold(cell, table.look_up(position), NONE, 0, np.arange(len(factor)), ABSENT, len(factor))
 
 
-def _chain(left: Words, right: Words, salt: bytes) -> Words:
-    """The keyed hash of pairs of hashes."""
-    mixed = hash_int64(left.view(np.int64), _subkey(salt, b"chain"))
-    return hash_int64((mixed ^ right).view(np.int64), _subkey(salt, b"link"))
+def add_up(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> Sums:
+    """Every statistic of the cells: integer sums, so in no order.
+
+    Parameters
+    ----------
+    cell
+        (n,) the cell of each row of the table, or −1.
+    threads
+        How many may work at once.
+    """
+    n = request.keys.size
+    if n <= SPREAD * len(cell) + FEW:
+        cells = rank = np.arange(n)
+    else:
+        found, cell = Table.of(cell, cell < 0)
+        rank = np.argsort(found.values())
+        cells = found.values()[rank]
+    out = np.zeros((len(request.statistics), len(cells)), np.int64)
+    at_once(threads, [partial(_add, table, cell, each, row) for row, each in zip(out, request.statistics, strict=True)])
+    return Sums(cells, out if cells is rank else out[:, rank])
 
 
-def _subkey(salt: bytes, role: bytes) -> bytes:
-    return hashlib.blake2b(role, key=salt, digest_size=16).digest()
+def _add(table: pa.Table, cell: Ints, statistic: Statistic, out: Ints) -> None:
+    """Add what each row has to one statistic; a missing value adds nothing."""
+    if statistic.ref is None:
+        add_rows(cell, NONE, out)
+        return
+    column = table[statistic.ref].combine_chunks()
+    if isinstance(statistic, Count):
+        add_rows(cell, absent(column), out)
+    elif statistic.integer:
+        limits = int(statistic.low), int(statistic.high), int(statistic.center)
+        add_integers(cell, numbers(column), missing(column), *limits, out)
+    else:
+        floats = float(statistic.low), float(statistic.high), float(statistic.center), statistic.grid
+        add_floats(cell, numbers(column), missing(column), *floats, out)
+
+
+def at_once(threads: int, work: Sequence[Callable[[], Any]]) -> list[Any]:
+    """The results of some pieces of work, in order; the kernels let go of the interpreter."""
+    if threads == 1 or len(work) == 1:
+        return [each() for each in work]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda each: each(), work))
+
+
+def numbers(column: pa.Array) -> npt.NDArray[np.signedinteger]:
+    """The values of an integer, boolean, date or timestamp column as integers of their own width; null is anything."""
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    elif pa.types.is_date32(column.type):
+        column = column.view(pa.int32())
+    elif pa.types.is_timestamp(column.type):
+        column = column.view(pa.int64())
+    buffer = column.buffers()[1]
+    width = np.dtype(column.type.to_pandas_dtype())
+    return np.frombuffer(buffer or b"", width)[column.offset : column.offset + len(column)]
+
+
+def missing(column: pa.Array) -> Mask:
+    """Which values are null, (n,) bool; or nothing, when none is."""
+    return column.is_null().to_numpy(zero_copy_only=False) if column.null_count else NONE
+
+
+def absent(column: pa.Array) -> npt.NDArray[np.bool_]:
+    """Which values are null or NaN, (n,) bool."""
+    absent: npt.NDArray[np.bool_] = pc.is_null(column, nan_is_null=True).to_numpy(zero_copy_only=False)
+    return absent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from dpframe.backends import exact
 from dpframe.backends.base import NoiseTask, Request, Sums
+from dpframe.backends.bounds import bound
 from dpframe.backends.table import noisy
 from dpframe.errors import PlanError
 from dpframe.keys import ARROW
@@ -73,11 +75,11 @@ def check(frame: pd.DataFrame) -> None:
 
 def aggregate(frame: pd.DataFrame, request: Request) -> Sums:
     """The exact statistics of a frame."""
-    table, cell = exact.locate(columns(frame, request), request)
-    if request.bounds:
-        table, cell = exact.bound(table, cell, request)
-    cells = len(request.keys)
-    return Sums(np.arange(cells), exact.statistics(table, cell, request, cells))
+    table, threads = columns(frame, request), len(os.sched_getaffinity(0))
+    cell = exact.locate(request.keys, table)
+    if request.id is not None:
+        bound(table, cell, request, threads)
+    return exact.add_up(table, cell, request, threads)
 
 
 def columns(frame: pd.DataFrame, request: Request) -> pa.Table:
@@ -138,14 +140,23 @@ def _canonical(series: pd.Series, type_: Type) -> pa.Array:
 
 def _text(series: pd.Series) -> pa.Array:
     """Text; in an object column, what is not text that UTF-8 can write is null, whatever stands beside it."""
-    try:
-        # Arrow reads bytes as text where a column holds nothing else: then one row would decide for all.
-        if series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) not in ("string", "empty"):
-            raise TypeError
+    if series.dtype != object:
         text = pa.array(series, ARROW[Type.STRING], from_pandas=True)
-    except (pa.ArrowException, ValueError, TypeError):
-        text = pa.array([_word(value) for value in series], ARROW[Type.STRING])
-    return text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
+        text = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
+        return text.dictionary_encode()
+    try:
+        # Python's strings keep their hashes, so this is quicker than to write them all out.
+        codes, values = pd.factorize(series.to_numpy())
+    except TypeError:  # something among them has no hash
+        return pa.array([_word(value) for value in series], ARROW[Type.STRING]).dictionary_encode()
+    words = [_word(value) for value in values]
+    if None in words:
+        known = np.array([word is not None for word in words] + [False])
+        codes = np.where(known, np.cumsum(known) - 1, -1)[codes]
+        words = [word for word in words if word is not None]
+    absent = codes < 0
+    indices = pa.array(codes, mask=absent if absent.any() else None)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(words, ARROW[Type.STRING]))
 
 
 def _word(value: object) -> str | None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from dpframe.backends import exact
 from dpframe.backends.base import NoiseTask, Request, Sums
+from dpframe.backends.bounds import bound
 from dpframe.backends.table import noisy
 from dpframe.errors import StoppedSessionError
 from dpframe.plan import Column, Filter, Schema, Type
@@ -151,11 +152,15 @@ def _task(request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Re
 
 
 def _sums(table: pa.Table, request: Request) -> pa.RecordBatch:
-    table, cell = exact.bound(*exact.locate(exact.canonical(table, request), request), request)
-    cells, code = np.unique(cell, return_inverse=True)
-    sums = exact.statistics(table, code.astype(np.int64), request, len(cells))
-    names = [f"s{at}" for at in range(len(sums))]
-    return pa.RecordBatch.from_arrays([pa.array(cells), *map(pa.array, sums)], ["cell", *names])
+    table = exact.canonical(table, request)
+    cell = exact.locate(request.keys, table)
+    if request.id is not None:
+        bound(table, cell, request)
+    sums = exact.add_up(table, cell, request)
+    names = [f"s{at}" for at in range(len(sums.values))]
+    touched = sums.values.any(axis=0)
+    columns = [pa.array(sums.cells[touched]), *(pa.array(row[touched]) for row in sums.values)]
+    return pa.RecordBatch.from_arrays(columns, ["cell", *names])
 
 
 def noise(frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str) -> Any:

@@ -3,140 +3,309 @@
 The choice for a unit depends on that unit's rows and on nothing else, not on their order, so a unit that is
 added or removed moves no other unit's rows, and every engine and every retry keeps the same rows. Equal rows
 are told apart by their number among equals, so each row of a unit is as likely to be kept as any other.
+
+A row is dropped by taking its cell away: ``cell[row]`` becomes −1. A row whose fate its own hash decides, because too
+many of its unit share its group, is *contested*, ``cell[row]`` being −2 − cell, until :func:`settle` has seen the
+hashes: few rows are, and hashes of whole rows cost more than all the rest.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from dpframe.kernels.jit import kernel
+from dpframe.kernels.jit import inlined, kernel
 from dpframe.kernels.siphash import sip_pair
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
-Mask = npt.NDArray[np.bool_]
+
+DROPPED = -1
+
+GONE, OPEN = 0, -1
+"""What is left of a group that is not chosen, and of one whose rows are contested."""
+
+FEW = 64
+"""Up to this many least hashes are kept sorted as they come; for more, all are sorted."""
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""2⁶⁴ over the golden ratio, as in Fibonacci hashing (Knuth, volume 3, section 6.4)."""
+
+
+@inlined
+def contested(cell: Any) -> Any:
+    """A cell, marked as contested; and back again."""
+    return -2 - cell
 
 
 @kernel
-def by_unit(unit: Ints, units: int) -> tuple[Ints, Ints]:
+def part_of(ids: Ints, skip: Any, cell: Ints, part: int, parts: int) -> Ints:
+    """The rows of one part of the units: those with a cell and an id whose hash falls to the part.
+
+    Parameters
+    ----------
+    ids
+        (n,) integers, equal exactly where the unit is.
+    skip
+        (n,) bool, rows without a unit; or nothing.
+    cell
+        (n,) the cell of each row, or −1.
+    part, parts
+        Which part, of how many. Parts are about equal, for many units.
+    """
+    count = 0
+    for row in range(cell.size):
+        mixed = (np.uint64(ids[row]) * _GOLDEN) >> np.uint64(32)
+        count += (mixed * np.uint64(parts)) >> np.uint64(32) == np.uint64(part)
+    mine = np.empty(count + 1, np.int64)
+    count = 0
+    for row in range(cell.size):
+        mixed = (np.uint64(ids[row]) * _GOLDEN) >> np.uint64(32)
+        here = (mixed * np.uint64(parts)) >> np.uint64(32) == np.uint64(part)
+        # Without a branch: which rows are here is nothing that a processor could foresee.
+        mine[count] = row
+        count += here & (cell[row] >= 0) & (skip.size == 0 or not skip[row])
+    return mine[:count]
+
+
+@kernel
+def by_unit(unit: Ints, units: int, rows: Ints, cell: Ints) -> tuple[Ints, Ints, Ints]:
     """Rows in the order of their units, by a counting sort.
 
     Parameters
     ----------
     unit
-        (n,) codes in [0, units).
+        (m,) codes below ``units``, of these rows.
+    rows
+        (m,) rows.
+    cell
+        (n,) the cell of each row of the table.
 
     Returns
     -------
-    start, order
-        Unit ``u`` has the rows ``order[start[u]:start[u + 1]]``.
+    start, order, at
+        Unit ``u`` has the rows ``order[start[u]:start[u + 1]]``, in the cells ``at[start[u]:start[u + 1]]``.
     """
-    start = np.zeros(units + 1, np.int64)
+    start = np.zeros(units + 2, np.int64)
     for code in unit:
-        start[code + 1] += 1
-    for u in range(units):
-        start[u + 1] += start[u]
-    at = start[:-1].copy()
+        start[code + 2] += 1
+    for u in range(2, units + 2):
+        start[u] += start[u - 1]
     order = np.empty(unit.size, np.int64)
-    for row in range(unit.size):
-        order[at[unit[row]]] = row
-        at[unit[row]] += 1
-    return start, order
+    at = np.empty(unit.size, np.int64)
+    for i in range(unit.size):
+        place = start[unit[i] + 1]
+        start[unit[i] + 1] += 1
+        order[place] = rows[i]
+        at[place] = cell[rows[i]]
+    return start[: units + 1], order, at
+
+
+@inlined
+def _bits(size: Any) -> Any:
+    """The least number of bits for so many."""
+    bits = 0
+    while (1 << bits) < size:
+        bits += 1
+    return bits
 
 
 @kernel
-def _keep_least(rows: Ints, row_hash: Words, most: int, keep: Mask) -> None:
-    """Mark the ``most`` rows with the least hash of (row hash, number among equals); drop the others."""
-    if rows.size <= most:
-        for row in rows:
-            keep[row] = True
-        return
-    hashes = np.empty(rows.size, np.uint64)
-    for i in range(rows.size):
-        hashes[i] = row_hash[rows[i]]
-    order = np.argsort(hashes, kind="mergesort")
-    rank = np.empty(rows.size, np.uint64)
-    twin = np.uint64(0)
-    for i in range(rows.size):
-        here = hashes[order[i]]
-        twin = twin + np.uint64(1) if i > 0 and here == hashes[order[i - 1]] else np.uint64(0)
-        # The row hash is keyed and secret, so it serves as the key that spreads its twins.
-        rank[i] = sip_pair(here, ~here, here, twin)
-    for i in np.argsort(rank, kind="mergesort")[:most]:
-        keep[rows[order[i]]] = True
+def _threshold(hashes: Words, count: int, most: int, least: Words) -> tuple[Any, int]:
+    """The ``most``-th least of the first hashes, and how many of those equal to it are among the ``most`` least."""
+    if most > least.size:
+        ranked = np.sort(hashes[:count])
+    else:
+        ranked = least
+        for i in range(count):
+            h = hashes[i]
+            if i < most or h < ranked[most - 1]:
+                j = min(i, most - 1)
+                while j > 0 and ranked[j - 1] > h:
+                    ranked[j] = ranked[j - 1]
+                    j -= 1
+                ranked[j] = h
+    limit = ranked[most - 1]
+    equal = 1
+    while equal < most and ranked[most - 1 - equal] == limit:
+        equal += 1
+    return limit, equal
 
 
 @kernel
-def keep_rows(start: Ints, order: Ints, row_hash: Words, rows: int) -> Mask:
-    """Keep at most ``rows`` rows of each unit (an L1 bound).
+def keep_rows(start: Ints, order: Ints, at: Ints, rows: int, cell: Ints) -> int:
+    """Contest the rows of every unit that has more than ``rows`` (an L1 bound); how many rows are contested.
 
     Parameters
     ----------
-    start, order
+    start, order, at
         Rows by unit, from :func:`by_unit`.
-    row_hash
-        (n,) keyed hash of everything that tells the rows of a unit apart.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) bool, True for the rows that stay.
+    cell
+        (n,) the cell of each row; changed in place.
     """
-    keep = np.zeros(order.size, np.bool_)
+    found = 0
     for u in range(start.size - 1):
-        _keep_least(order[start[u] : start[u + 1]], row_hash, rows, keep)
-    return keep
+        if start[u + 1] - start[u] > rows:
+            for j in range(start[u], start[u + 1]):
+                cell[order[j]] = contested(at[j])
+            found += start[u + 1] - start[u]
+    return found
 
 
 @kernel
 def keep_groups(
-    start: Ints, order: Ints, group: Ints, group_hash: Words, row_hash: Words, groups: int, rows: int
-) -> Mask:
-    """Keep at most ``groups`` groups of each unit and ``rows`` rows in each (L0 and L∞ bounds).
+    start: Ints,
+    order: Ints,
+    at: Ints,
+    group: Ints,
+    group_word: Words,
+    unit_word: Words,
+    key: tuple[Any, Any],
+    groups: int,
+    rows: int,
+    alike: bool,
+    cell: Ints,
+) -> int:
+    """Keep at most ``groups`` groups of each unit (L0); contest the rows of one that has more than ``rows`` (L∞).
 
     Parameters
     ----------
-    start, order
+    start, order, at
         Rows by unit, from :func:`by_unit`.
     group
-        (n,) codes, equal exactly where the group is.
-    group_hash
-        (n,) keyed hash of unit and group, equal within a group of a unit.
-    row_hash
-        (n,) keyed hash of everything that tells the rows of a group of a unit apart.
+        (m,) codes, in the order of ``order``, equal exactly where the group is.
+    group_word, unit_word
+        A word for each group and unit that all engines give it; no group words when a group's word is its code.
+    key
+        The key of the hash of a unit's word and a group's, by which the groups are chosen: the least.
+    alike
+        Whether rows of a unit and group cannot be told apart, so that any of them may stay.
+    cell
+        (n,) the cell of each row; changed in place.
 
     Returns
     -------
-    numpy.ndarray
-        (n,) bool, True for the rows that stay.
+    int
+        How many rows are contested.
     """
-    keep = np.zeros(order.size, np.bool_)
+    widest = 1
     for u in range(start.size - 1):
-        mine = order[start[u] : start[u + 1]]
-        codes = np.empty(mine.size, np.int64)
-        for i in range(mine.size):
-            codes[i] = group[mine[i]]
-        mine = mine[np.argsort(codes, kind="mergesort")]
-        first = np.empty(mine.size + 1, np.int64)
-        runs = 0
-        for i in range(mine.size):
-            if i == 0 or group[mine[i]] != group[mine[i - 1]]:
-                first[runs] = i
-                runs += 1
-        first[runs] = mine.size
-        hashes = np.empty(runs, np.uint64)
-        for r in range(runs):
-            hashes[r] = group_hash[mine[first[r]]]
-        for r in np.argsort(hashes, kind="mergesort")[:groups]:
-            _keep_least(mine[first[r] : first[r + 1]], row_hash, rows, keep)
-    return keep
+        widest = max(widest, start[u + 1] - start[u])
+    # A hash table of the unit's groups, of twice its rows: small, so near; the stamp says whose an entry is.
+    entries = np.empty((2 << _bits(widest), 3), np.int64)
+    entries[:, 0] = -1
+    own = np.empty(widest, np.int64)
+    code = np.empty(widest, np.int64)
+    left = np.empty(widest, np.int64)
+    hashes = np.empty(widest, np.uint64)
+    least = np.empty(FEW, np.uint64)
+    found = 0
+    for u in range(start.size - 1):
+        begin, end = start[u], start[u + 1]
+        if end - begin <= 1:
+            continue
+        bits = _bits(end - begin) + 1
+        mask, shift = (1 << bits) - 1, np.uint64(64 - bits)
+        known, most = 0, 1
+        for j in range(begin, end):
+            slot = np.int64((np.uint64(group[j]) * _GOLDEN) >> shift)
+            while entries[slot, 0] == u and entries[slot, 1] != group[j]:
+                slot = (slot + 1) & mask
+            if entries[slot, 0] != u:
+                entries[slot, 0], entries[slot, 1], entries[slot, 2] = u, group[j], known
+                code[known], left[known] = group[j], 0
+                known += 1
+            g = entries[slot, 2]
+            own[j - begin] = g
+            left[g] += 1
+            most = max(most, left[g])
+        if known <= groups and most <= rows:
+            continue
+        if known > groups:
+            for g in range(known):
+                word = group_word[code[g]] if group_word.size else np.uint64(code[g])
+                hashes[g] = sip_pair(key[0], key[1], unit_word[u], word)
+            limit, equal = _threshold(hashes, known, groups, least)
+            for g in range(known):
+                if hashes[g] > limit or (hashes[g] == limit and equal == 0):
+                    left[g] = GONE
+                elif hashes[g] == limit:
+                    equal -= 1
+        for g in range(known):
+            if left[g] > rows:
+                left[g] = rows if alike else OPEN
+        for j in range(begin, end):
+            g = own[j - begin]
+            if left[g] == OPEN:
+                cell[order[j]] = contested(at[j])
+                found += 1
+            elif left[g] <= 0:
+                cell[order[j]] = DROPPED
+            else:
+                left[g] -= 1
+    return found
 
 
 @kernel
-def add_up(cell: Ints, value: Ints, cells: int) -> Ints:
-    """The sum of ``value`` in each cell, in 64-bit integers: (cells,) from (n,) codes and values."""
-    total = np.zeros(cells, np.int64)
-    for i in range(cell.size):
-        total[cell[i]] += value[i]
-    return total
+def settle(run: Ints, rows: Ints, row_hash: Words, most: int, cell: Ints) -> None:
+    """Keep the ``most`` rows of each run with the least hash of (row hash, number among equals); drop the others.
+
+    Parameters
+    ----------
+    run
+        (runs + 1,) where each run of rows begins, and the end.
+    rows
+        (m,) the contested rows, run by run.
+    row_hash
+        (m,) keyed hash of everything that tells the rows of a run apart.
+    cell
+        (n,) the cell of each row; changed in place.
+    """
+    for r in range(run.size - 1):
+        mine = rows[run[r] : run[r + 1]]
+        hashes = row_hash[run[r] : run[r + 1]]
+        order = np.argsort(hashes, kind="mergesort")
+        rank = np.empty(mine.size, np.uint64)
+        twin = np.uint64(0)
+        for i in range(mine.size):
+            here = hashes[order[i]]
+            twin = twin + np.uint64(1) if i > 0 and here == hashes[order[i - 1]] else np.uint64(0)
+            # The row hash is keyed and secret, so it serves as the key that spreads its twins.
+            rank[i] = sip_pair(here, ~here, here, twin)
+        ranked = np.argsort(rank, kind="mergesort")
+        for i in range(mine.size):
+            row = mine[order[ranked[i]]]
+            cell[row] = contested(cell[row]) if i < most else DROPPED
+
+
+@kernel
+def add_rows(cell: Ints, skip: Any, out: Ints) -> None:
+    """Count the rows of each cell into ``out``; those without a cell, or skipped, are not counted."""
+    for row in range(cell.size):
+        if cell[row] >= 0 and not (skip.size and skip[row]):
+            out[cell[row]] += 1
+
+
+@kernel
+def add_integers(cell: Ints, values: Any, skip: Any, low: int, high: int, center: int, out: Ints) -> None:
+    """Add ``clip(value, low, high) − center`` of each row to its cell."""
+    for row in range(cell.size):
+        if cell[row] >= 0 and not (skip.size and skip[row]):
+            out[cell[row]] += min(max(values[row], low), high) - center
+
+
+@kernel
+def add_floats(
+    cell: Ints, values: Any, skip: Any, low: float, high: float, center: float, grid: float, out: Ints
+) -> None:
+    """Add ``rint((clip(value, low, high) − center)/grid)`` of each row to its cell; NaN adds nothing.
+
+    A difference, a quotient by a power of two and a rounding to integers, each monotone: no row goes past the bounds'
+    own steps. There is no product with a sum for a compiler to fuse.
+    """
+    for row in range(cell.size):
+        value = values[row]
+        if cell[row] >= 0 and value == value and not (skip.size and skip[row]):
+            out[cell[row]] += np.int64(np.rint((min(max(value, low), high) - center) / grid))

@@ -1,0 +1,216 @@
+"""Contribution bounding of an Arrow table: which rows stay, decided by keyed hashes of the rows alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dpframe.backends.base import Request
+from dpframe.backends.exact import absent, at_once, missing, numbers
+from dpframe.kernels.bounding import DROPPED, by_unit, contested, keep_groups, keep_rows, part_of, settle
+from dpframe.kernels.codes import ABSENT, Table
+from dpframe.kernels.siphash import hash_int64, hash_utf8, sip_key
+from dpframe.plan import Bound, GroupBound, RowBound
+
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+
+PART = 1 << 23
+"""Units are bounded in parts of about this many rows, which limits what is held beside the columns."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Codes of rows, equal exactly where the value is, and a keyed word of the value of each code.
+
+    Parameters
+    ----------
+    codes
+        (n,) int64.
+    words
+        (values,) uint64.
+    """
+
+    codes: Ints
+    words: Words
+
+
+def bound(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> None:
+    """Take the cell from every row that goes when units keep to their bounds, and from rows without a unit.
+
+    Parameters
+    ----------
+    table
+        The columns of the request in canonical form. All rows of a unit must be in it.
+    cell
+        (n,) the cell of each row, or −1; changed in place.
+    threads
+        How many may work at once, each on some of the units.
+    """
+    ids = table[request.id].combine_chunks()
+    gone = absent(ids) if pa.types.is_floating(ids.type) else missing(ids)
+    groupings = [_grouping(table, limit, request.salt) for limit in request.bounds]
+    parts = max(threads, -(-len(cell) // PART))
+    work = partial(_bound_part, table, cell, request, ids, _integers(ids), gone, groupings, parts)
+    at_once(threads, [partial(work, part) for part in range(parts)])
+    if gone.size:
+        cell[gone] = DROPPED
+
+
+def _bound_part(
+    table: pa.Table,
+    cell: Ints,
+    request: Request,
+    ids: pa.Array,
+    numbered: Ints,
+    gone: Mask,
+    groupings: Sequence[Coded | None],
+    parts: int,
+    part: int,
+) -> None:
+    """Bound the units of one part."""
+    rows = part_of(numbered, gone, cell, part, parts)
+    found, unit = Table.of(numbered[rows])
+    words = _unit_words(ids, found.values(), request.salt)
+    for limit, grouping in zip(request.bounds, groupings, strict=True):
+        start, order, at = by_unit(unit, len(words), rows, cell)
+        if isinstance(limit, RowBound):
+            runs, most = [], limit.rows
+            left = keep_rows(start, order, at, most, cell)
+        else:
+            runs, most = [at if grouping is None else grouping.codes[order]], limit.rows_per_group
+            left = _keep_groups(limit, grouping, start, order, at, runs[0], words, request, cell)
+        if left:
+            _settle(table, request, start, order, runs, words, most, cell)
+        stays = cell[rows] >= 0
+        rows, unit = rows[stays], unit[stays]
+
+
+def _keep_groups(
+    limit: GroupBound,
+    grouping: Coded | None,
+    start: Ints,
+    order: Ints,
+    at: Ints,
+    group: Ints,
+    words: Words,
+    request: Request,
+    cell: Ints,
+) -> int:
+    key = sip_key(_subkey(request.salt, b"group"))
+    group_words = np.empty(0, np.uint64) if grouping is None else grouping.words
+    alike = grouping is None and not _apart(request)
+    groups, rows = min(limit.groups, len(cell)), min(limit.rows_per_group, len(cell))
+    return int(keep_groups(start, order, at, group, group_words, words, key, groups, rows, alike, cell))
+
+
+def _settle(
+    table: pa.Table,
+    request: Request,
+    start: Ints,
+    order: Ints,
+    runs: Sequence[Ints],
+    words: Words,
+    most: int,
+    cell: Ints,
+) -> None:
+    """Decide which of the contested rows stay: ``most`` of every run of rows of one unit, and one group if any."""
+    places = np.flatnonzero(cell[order] < DROPPED)
+    for group in runs:
+        places = places[np.lexsort((group[places], np.searchsorted(start, places, side="right")))]
+    rows, unit = order[places], np.searchsorted(start, places, side="right") - 1
+    differs = unit[1:] != unit[:-1]
+    for group in runs:
+        differs |= group[places][1:] != group[places][:-1]
+    hashes = _chain(words[unit], hash_int64(contested(cell[rows]), _subkey(request.salt, b"cell")), request.salt)
+    for ref in _apart(request):
+        values = table[ref].combine_chunks().take(pa.array(rows))
+        hashes = _chain(hashes, _hash(values, request.salt, ref), request.salt)
+    settle(np.concatenate([[0], np.flatnonzero(differs) + 1, [len(rows)]]), rows, hashes, most, cell)
+
+
+def _apart(request: Request) -> list[str]:
+    """The columns by which rows of one unit and cell can differ for the request: equal ones are twins."""
+    refs = {column.ref for limit in request.bounds if isinstance(limit, GroupBound) for column in limit.by or ()}
+    refs |= {statistic.ref for statistic in request.statistics if statistic.ref is not None}
+    return sorted(refs, key=lambda ref: int(ref[1:]))
+
+
+def _unit_words(ids: pa.Array, values: Ints, salt: bytes) -> Words:
+    """The keyed word of each unit, from its id as :func:`_integers` gives it."""
+    key = _subkey(salt, b"unit")
+    if pa.types.is_dictionary(ids.type):
+        return _hash_text(ids.dictionary.take(pa.array(values)), key)
+    return hash_int64(values, key)
+
+
+def _grouping(table: pa.Table, limit: Bound, salt: bytes) -> Coded | None:
+    """The group of each row in the bound's own grouping; None when that is the query's, whose groups are cells."""
+    if isinstance(limit, RowBound) or limit.by is None:
+        return None
+    codes, words = np.zeros(table.num_rows, np.int64), np.zeros(1, np.uint64)
+    for column in limit.by:
+        values, key = table[column.ref].combine_chunks(), _subkey(salt, column.ref.encode())
+        if pa.types.is_dictionary(values.type):
+            known, index = (
+                _hash_text(values.dictionary, key),
+                values.indices.cast(pa.int64()).fill_null(ABSENT).to_numpy(),
+            )
+        else:
+            found, index = Table.of(_integers(values), absent(values))
+            known = hash_int64(found.values(), key)
+        hashes = np.append(known, _null(salt))
+        index = np.where(index < 0, len(known), index)
+        pairs, codes = Table.of(codes * len(hashes) + index)
+        before, here = np.divmod(pairs.values(), len(hashes))
+        words = _chain(words[before], hashes[here], salt)
+    return Coded(codes, words)
+
+
+def _integers(column: pa.Array) -> Ints:
+    """The values of a column, or the codes of texts, as 64-bit integers, equal exactly where the values are."""
+    values = numbers(column.indices if pa.types.is_dictionary(column.type) else column)
+    if values.dtype.kind == "f":
+        # One value for -0.0 and 0.0, as for every other pair of equal values.
+        with np.errstate(invalid="ignore"):
+            return (values + 0.0).view(np.int64)
+    return values.astype(np.int64, copy=False)
+
+
+def _hash(column: pa.Array, salt: bytes, role: str) -> Words:
+    """A keyed 64-bit hash of each value; null has one of its own, and NaN shares it."""
+    key = _subkey(salt, role.encode())
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    hashes = _hash_text(column, key) if pa.types.is_large_string(column.type) else hash_int64(_integers(column), key)
+    # Engines write NaN in bits of their own.
+    hashes[absent(column)] = _null(salt)
+    return hashes
+
+
+def _hash_text(text: pa.Array, key: bytes) -> Words:
+    text = text.cast(pa.large_string()).fill_null("")
+    buffers = text.buffers()
+    offsets = np.frombuffer(buffers[1], np.int64)[text.offset : text.offset + len(text) + 1]
+    return hash_utf8(offsets, np.frombuffer(buffers[2] or b"", np.uint8), key)
+
+
+def _null(salt: bytes) -> np.uint64:
+    return np.uint64(int.from_bytes(_subkey(salt, b"null")[:8]))
+
+
+def _chain(left: Words, right: Words, salt: bytes) -> Words:
+    """The keyed hash of pairs of hashes."""
+    mixed = hash_int64(left.view(np.int64), _subkey(salt, b"chain"))
+    return hash_int64((mixed ^ right).view(np.int64), _subkey(salt, b"link"))
+
+
+def _subkey(salt: bytes, role: bytes) -> bytes:
+    return hashlib.blake2b(role, key=salt, digest_size=16).digest()
