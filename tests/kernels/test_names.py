@@ -1,6 +1,8 @@
 """The names of ``dp.kernels``: each is its sampler, whatever was imported before, and none costs a thing at import."""
 
 import inspect
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +47,21 @@ def test_kernels_are_an_attribute_that_costs_nothing_until_used():
         "import sys, dpframe as dp; dp.kernels.__all__; print('numba' in sys.modules, dp.kernels.gaussian(3, 2.0).size)"
     )
     assert fresh(code) == "False 3"
+
+
+@pytest.mark.parametrize("home", ["writeable", pytest.param("none", marks=pytest.mark.slow)])
+def test_kernels_work_where_the_package_cannot_be_written(tmp_path, home):
+    """Nothing can be cached beside the package: a file is where its directory would be, which stops root as well."""
+    package = tmp_path / "site" / "dpframe"
+    shutil.copytree(Path(kernels.__file__).parent.parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "kernels" / "__pycache__").touch()
+    place = tmp_path / "home" if home == "writeable" else Path(os.devnull) / "home"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    environment |= {"PYTHONPATH": str(tmp_path / "site"), "HOME": str(place), "XDG_CACHE_HOME": str(place)}
+    code = "import dpframe; print(dpframe.__file__, dpframe.kernels.discrete_laplace(3, 2.0, key=bytes(32)).tolist())"
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    drawn = kernels.discrete_laplace(3, 2.0, key=bytes(32)).tolist()
+    assert run.stdout.strip() == f"{package / '__init__.py'} {drawn}"
+    assert list(place.rglob("*.nbi")) if home == "writeable" else not place.exists()
