@@ -137,6 +137,10 @@ def test_refuses_places():
     choice = dp.ExponentialChoice(1, 1)
     with pytest.raises(MechanismError, match="A key is 32 bytes"):
         choice.choose([1, 2], bytes(31), 0)
+    with pytest.raises(MechanismError, match="A key is 32 bytes"):
+        choice.choose([1, 2**40], None, 0)  # whether or not there is a tie
+    with pytest.raises(MechanismError, match="n must be"):
+        choice.choose([1, 2**40], KEY, 0, start=2**63 - 3)
     with pytest.raises(MechanismError, match="stream"):
         choice.choose([1, 2], KEY, -1)
     with pytest.raises(MechanismError, match="start"):

@@ -166,3 +166,39 @@ def test_no_noise_is_no_noise() -> None:
     exact = np.arange(5)
     assert Exact().add(exact, KEY, 0) is exact
     assert (Exact().scale, Exact().accuracy(1e-9)) == (0, 0)
+
+
+TABLES = [
+    dp.LaplaceNoise(1, 1),
+    dp.GaussianNoise(1, 1),
+    dp.GeometricNoise(1, 1),
+    dp.DiscreteGaussianNoise(1, 1),
+    dp.SmoothLaplace("s", 0.05, 0.4, 0.05),
+    dp.SmoothGamma("s", 0.05, 1),
+    dp.SmoothCauchy("s", 0.05, 1),
+    dp.SmoothStudentT("s", 0.05, 1),
+    dp.SmoothArsinhNormal("s", 0.05, 0.5),
+    dp.SmoothUniformLogNormal("s", 0.05, 0.5),
+    dp.SmoothLaplaceLogNormal("s", 0.05, 0.5),
+]
+
+
+@pytest.mark.parametrize("mechanism", TABLES, ids=lambda mechanism: type(mechanism).__name__)
+def test_mechanisms_for_tables_take_any_layout_and_refuse_places(mechanism: dp.LaplaceNoise) -> None:
+    every = np.arange(-5.0, 5.0)
+    plain = every[::2].copy()
+    plain.flags.writeable = False
+    place: dict[str, object] = {"key": KEY, "stream": 0, "start": 0}
+    expected = mechanism.add(plain, mechanism.scale(plain), 1.0, **place)
+    for given in (every[::2], plain.astype(">f8"), plain.astype(np.float32), plain[::-1].copy()[::-1]):
+        assert (mechanism.add(given, mechanism.scale(given), 1.0, **place) == expected).all()
+    for wrong in (
+        {"key": bytes(31)},
+        {"key": "x" * 32},
+        {"stream": -1},
+        {"stream": True},
+        {"start": -1},
+        {"start": 0.5},
+    ):
+        with pytest.raises(MechanismError):
+            mechanism.add(plain, mechanism.scale(plain), 1.0, **(place | wrong))

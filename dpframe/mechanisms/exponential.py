@@ -46,7 +46,7 @@ from numpy.typing import ArrayLike, NDArray
 from dpframe.accounting.costs import PureDP
 from dpframe.errors import MechanismError
 from dpframe.kernels.arguments import LARGEST_SCALE, SMALLEST_SCALE, check_grid
-from dpframe.kernels.chacha import words
+from dpframe.kernels.chacha import check_position, key_words, words
 from dpframe.kernels.exponential_tails import geometric
 from dpframe.kernels.refine import context, keyed_bits
 from dpframe.mechanisms.table import Parameter, check_alpha, number, parameter, up
@@ -151,6 +151,8 @@ class ExponentialChoice:
             )
         whole = _in_steps(given, self.grid)
         m = whole.size
+        key_words(key)  # all that could be refused is refused now: whether there are ties is private
+        check_position(stream, start, 2 * m)
         noise = geometric(m, self.scale / self.grid, key=key, stream=stream, start=start)
         # Noise of 62 bits at a scale of at most 50 has a chance under 2**-1000, where the sampler clamps as well.
         noisy = whole + np.minimum(noise, 2**62 - 1)
