@@ -50,6 +50,7 @@ _LAZY = {
     "DiscreteGaussianNoise": "dpframe.mechanisms.whole",
     "GeometricNoise": "dpframe.mechanisms.whole",
     "LaplaceNoise": "dpframe.mechanisms.table",
+    "scan": "dpframe.parquet",
     "SmoothArsinhNormal": "dpframe.mechanisms.smooth",
     "SmoothCauchy": "dpframe.mechanisms.smooth",
     "SmoothGamma": "dpframe.mechanisms.smooth",
@@ -58,7 +59,7 @@ _LAZY = {
     "SmoothStudentT": "dpframe.mechanisms.smooth",
     "SmoothUniformLogNormal": "dpframe.mechanisms.smooth_lognormal",
 }
-"""Public names that bring numba, for which a program that only plans queries need not wait."""
+"""Public names that bring numba or pyarrow's data sets, for which a program that only plans queries need not wait."""
 
 
 def __getattr__(name: str) -> Any:

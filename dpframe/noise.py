@@ -9,7 +9,7 @@ import numpy as np
 
 from dpframe.accounting import Budget, ambient
 from dpframe.backends import NoiseTask, backend_of
-from dpframe.errors import ColumnTypeError, MechanismError, PlanError
+from dpframe.errors import ColumnTypeError, FrameError, MechanismError, PlanError
 from dpframe.kernels.arguments import LARGEST_SCALE
 from dpframe.mechanisms.table import TableMechanism
 from dpframe.plan import Schema, Type
@@ -27,6 +27,8 @@ def add_noise(
     """Noise on columns of an aggregated table; see :meth:`dpframe.accessor.Accessor.noise`."""
     budget = ambient(budget)
     backend = backend_of(frame)
+    if not hasattr(backend, "noise"):
+        raise FrameError(".dp.noise() is for aggregated tables: read this one as a frame, pandas.read_parquet(path).")
     backend.check(frame)
     schema = backend.schema(frame)
     if not columns:

@@ -18,7 +18,11 @@ from dpframe.plan import Bound, Schema, Statistic, Step, Type
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-KNOWN = {"pandas": "dpframe.backends.pandas", "pyspark": "dpframe.backends.spark"}
+KNOWN = {
+    "pandas": "dpframe.backends.pandas",
+    "pyspark": "dpframe.backends.spark",
+    "dpframe": "dpframe.backends.scan",
+}
 """The backend of a frame, by the library that its class comes from."""
 
 

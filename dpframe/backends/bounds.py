@@ -17,6 +17,7 @@ from dpframe.kernels.bounding import DROPPED, by_unit, contested, keep_groups, k
 from dpframe.kernels.codes import ABSENT, Table
 from dpframe.kernels.siphash import hash_int64, hash_utf8, sip_key
 from dpframe.plan import Bound, GroupBound, RowBound
+from dpframe.progress import progress
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -59,7 +60,7 @@ def bound(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> No
     groupings = [_grouping(table, limit, request.salt) for limit in request.bounds]
     parts = max(threads, -(-len(cell) // PART))
     work = partial(_bound_part, table, cell, request, ids, _integers(ids), gone, groupings, parts)
-    at_once(threads, [partial(work, part) for part in range(parts)])
+    list(progress(at_once(threads, [partial(work, part) for part in range(parts)]), parts, "bounding"))
     if gone.size:
         cell[gone] = DROPPED
 
@@ -106,7 +107,7 @@ def _keep_groups(
 ) -> int:
     key = sip_key(_subkey(request.salt, b"group"))
     group_words = np.empty(0, np.uint64) if grouping is None else grouping.words
-    alike = grouping is None and not _apart(request)
+    alike = grouping is None and not apart(request)
     groups, rows = min(limit.groups, len(cell)), min(limit.rows_per_group, len(cell))
     return int(keep_groups(start, order, at, group, group_words, words, key, groups, rows, alike, cell))
 
@@ -130,25 +131,31 @@ def _settle(
     for group in runs:
         differs |= group[places][1:] != group[places][:-1]
     hashes = _chain(words[unit], hash_int64(contested(cell[rows]), _subkey(request.salt, b"cell")), request.salt)
-    for ref in _apart(request):
+    for ref in apart(request):
         values = table[ref].combine_chunks().take(pa.array(rows))
         hashes = _chain(hashes, _hash(values, request.salt, ref), request.salt)
     settle(np.concatenate([[0], np.flatnonzero(differs) + 1, [len(rows)]]), rows, hashes, most, cell)
 
 
-def _apart(request: Request) -> list[str]:
+def apart(request: Request) -> list[str]:
     """The columns by which rows of one unit and cell can differ for the request: equal ones are twins."""
     refs = {column.ref for limit in request.bounds if isinstance(limit, GroupBound) for column in limit.by or ()}
     refs |= {statistic.ref for statistic in request.statistics if statistic.ref is not None}
     return sorted(refs, key=lambda ref: int(ref[1:]))
 
 
+def id_words(ids: pa.Array, salt: bytes) -> Words:
+    """A keyed word of each row's id, which must not be missing: equal for equal ids, on all engines."""
+    if pa.types.is_large_string(ids.type):
+        return _hash_text(ids, _subkey(salt, b"unit"))
+    return hash_int64(_integers(ids), _subkey(salt, b"unit"))
+
+
 def _unit_words(ids: pa.Array, values: Ints, salt: bytes) -> Words:
     """The keyed word of each unit, from its id as :func:`_integers` gives it."""
-    key = _subkey(salt, b"unit")
     if pa.types.is_dictionary(ids.type):
-        return _hash_text(ids.dictionary.take(pa.array(values)), key)
-    return hash_int64(values, key)
+        return id_words(ids.dictionary.take(pa.array(values)), salt)
+    return hash_int64(values, _subkey(salt, b"unit"))
 
 
 def _grouping(table: pa.Table, limit: Bound, salt: bytes) -> Coded | None:

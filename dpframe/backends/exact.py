@@ -7,7 +7,7 @@ and :func:`add_up` adds up what is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -33,6 +33,9 @@ SPREAD = 2
 """Groups are added up in a dense array when there are at most this many times as many as rows (or a few), and otherwise
 only those that have rows."""
 FEW = 1 << 16
+
+MANY = 1 << 24
+"""Up to so many groups, sums of several tables are added up in a dense array."""
 
 
 def canonical(table: pa.Table, request: Request) -> pa.Table:
@@ -117,8 +120,27 @@ def add_up(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> S
         rank = np.argsort(found.values())
         cells = found.values()[rank]
     out = np.zeros((len(request.statistics), len(cells)), np.int64)
-    at_once(threads, [partial(_add, table, cell, each, row) for row, each in zip(out, request.statistics, strict=True)])
+    work = [partial(_add, table, cell, each, row) for row, each in zip(out, request.statistics, strict=True)]
+    list(at_once(threads, work))
     return Sums(cells, out if cells is rank else out[:, rank])
+
+
+def total(parts: Iterable[Sums], request: Request) -> Sums:
+    """The sums of several tables added up."""
+    n, added = request.keys.size, len(request.statistics)
+    if n <= MANY:
+        dense = np.zeros((added, n), np.int64)
+        for part in parts:
+            dense[:, part.cells] += part.values
+        return Sums(np.arange(n), dense)
+    so_far = Sums(np.empty(0, np.int64), np.empty((added, 0), np.int64))
+    for part in parts:
+        cells, at = np.unique(np.concatenate([so_far.cells, part.cells]), return_inverse=True)
+        values = np.zeros((added, len(cells)), np.int64)
+        values[:, at[: len(so_far.cells)]] = so_far.values
+        values[:, at[len(so_far.cells) :]] += part.values
+        so_far = Sums(cells, values)
+    return so_far
 
 
 def _add(table: pa.Table, cell: Ints, statistic: Statistic, out: Ints) -> None:
@@ -137,12 +159,13 @@ def _add(table: pa.Table, cell: Ints, statistic: Statistic, out: Ints) -> None:
         add_floats(cell, numbers(column), missing(column), *floats, out)
 
 
-def at_once(threads: int, work: Sequence[Callable[[], Any]]) -> list[Any]:
+def at_once(threads: int, work: Sequence[Callable[[], Any]]) -> Iterator[Any]:
     """The results of some pieces of work, in order; the kernels let go of the interpreter."""
     if threads == 1 or len(work) == 1:
-        return [each() for each in work]
+        yield from (each() for each in work)
+        return
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda each: each(), work))
+        yield from pool.map(lambda each: each(), work)
 
 
 def numbers(column: pa.Array) -> npt.NDArray[np.signedinteger]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from dpframe.keys import ARROW
 from dpframe.plan import Column, Filter, Schema, Type
 
 FIRST_DAY, LAST_DAY = (pa.scalar(day, pa.date32()) for day in (datetime.date.min, datetime.date.max))
+
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""How many kernels run at once: one on each core that this process may use."""
 
 ATTRIBUTE = "dpframe"
 """The key of ``DataFrame.attrs`` under which a released frame carries its metadata."""
@@ -41,7 +44,7 @@ def _type(dtype: Any) -> Type:
     if isinstance(dtype, pd.CategoricalDtype):
         return _type(dtype.categories.dtype)
     if isinstance(dtype, pd.ArrowDtype):
-        return _arrow_type(dtype.pyarrow_dtype)
+        return arrow_type(dtype.pyarrow_dtype)
     if pd.api.types.is_bool_dtype(dtype):
         return Type.BOOLEAN
     if pd.api.types.is_integer_dtype(dtype):
@@ -55,7 +58,8 @@ def _type(dtype: Any) -> Type:
     return Type.OTHER
 
 
-def _arrow_type(type_: pa.DataType) -> Type:
+def arrow_type(type_: pa.DataType) -> Type:
+    """What a column of an Arrow type holds."""
     tests = {
         Type.BOOLEAN: pa.types.is_boolean,
         Type.INTEGER: pa.types.is_integer,
@@ -65,7 +69,7 @@ def _arrow_type(type_: pa.DataType) -> Type:
         Type.TIMESTAMP: pa.types.is_timestamp,
     }
     if pa.types.is_dictionary(type_):
-        return _arrow_type(type_.value_type)
+        return arrow_type(type_.value_type)
     return next((kind for kind, test in tests.items() if test(type_)), Type.OTHER)
 
 
@@ -75,18 +79,27 @@ def check(frame: pd.DataFrame) -> None:
 
 def aggregate(frame: pd.DataFrame, request: Request) -> Sums:
     """The exact statistics of a frame."""
-    table, threads = columns(frame, request), len(os.sched_getaffinity(0))
+    series = {ref: frame.iloc[:, int(ref[1:])] for ref in request.sources}
+    table = prepared(series, len(frame), request)
     cell = exact.locate(request.keys, table)
     if request.id is not None:
-        bound(table, cell, request, threads)
-    return exact.add_up(table, cell, request, threads)
+        bound(table, cell, request, THREADS)
+    return exact.add_up(table, cell, request, THREADS)
 
 
-def columns(frame: pd.DataFrame, request: Request) -> pa.Table:
-    """The columns that a request reads, after its steps, in canonical form."""
-    arrays = {ref: _canonical(frame.iloc[:, int(ref[1:])], type_) for ref, type_ in request.sources.items()}
+def prepared(series: Mapping[str, pd.Series], rows: int, request: Request) -> pa.Table:
+    """The columns that a request reads, after its steps, in canonical form.
+
+    Parameters
+    ----------
+    series
+        The source columns, by ref.
+    rows
+        How many rows they have.
+    """
+    arrays = {ref: _canonical(series[ref], type_) for ref, type_ in request.sources.items()}
     # A count of all rows reads no column, but a table without columns has no length.
-    table = pa.table({**arrays, "rows": np.zeros(len(frame), np.int8)})
+    table = pa.table({**arrays, "rows": np.zeros(rows, np.int8)})
     return _run(table, request) if request.steps else table
 
 

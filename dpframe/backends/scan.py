@@ -1,0 +1,139 @@
+"""Parquet files larger than memory: batches stream through, and under a bound each unit's rows are brought together.
+
+Rows of a unit may lie anywhere in the files, and a bound needs all of them at once. So the rows that count, reduced to
+id, cell and what bounds and statistics read, are dealt out by a keyed hash of their id into parts of a temporary
+directory, which only this user can read and which is removed at the end; and the parts are bounded one after another.
+Without a bound, or when all rows make one part, nothing is written.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from dpframe.backends import exact, pandas
+from dpframe.backends.base import Request, Sums
+from dpframe.backends.bounds import apart, bound, id_words
+from dpframe.errors import FrameError
+from dpframe.keys import ARROW
+from dpframe.plan import Column, Schema
+from dpframe.progress import progress
+
+BATCH = 1 << 20
+"""Rows that are read at a time."""
+
+PART = 1 << 23
+"""Rows of one part, about: so many are held in memory at once under a bound."""
+
+CELL = "cell"
+
+Located = tuple[pa.Table, exact.Ints]
+
+
+def schema(frame: Any) -> Schema:
+    """The columns of the files, from the metadata of the first."""
+    fields = enumerate(frame.dataset.schema)
+    columns = tuple(Column(field.name, f"c{at}", pandas.arrow_type(field.type)) for at, field in fields)
+    return Schema(columns, len(columns))
+
+
+def check(frame: Any) -> None:
+    """Refuse files that are no longer there."""
+    gone = next((name for name in frame.dataset.files if not Path(name).exists()), None)
+    if gone is not None:
+        raise FrameError(f"{gone} is no longer there: make the scan anew.")
+
+
+def aggregate(frame: Any, request: Request) -> Sums:
+    """The exact statistics of all rows of the files."""
+    rows = frame.dataset.count_rows()
+    located = progress(_located(frame, request), -(-rows // BATCH), "reading")
+    if request.id is None:
+        return exact.total((exact.add_up(*each, request, pandas.THREADS) for each in located), request)
+    parts = max(1, -(-rows // PART))
+    with ExitStack() as stack:
+        dealt = _dealt(located, request, parts, stack)
+        return exact.total((_bounded(*each, request) for each in progress(dealt, parts, "bounding")), request)
+
+
+def _located(frame: Any, request: Request) -> Iterator[Located]:
+    """The rows in canonical form after the steps, and their cells, a batch at a time."""
+    names = [frame.columns[int(ref[1:])] for ref in request.sources]
+    scanner = frame.dataset.scanner(columns=names, batch_size=BATCH, batch_readahead=2, fragment_readahead=1)
+    for batch in scanner.to_batches():
+        series = {
+            ref: pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([column])))
+            for ref, column in zip(request.sources, batch.columns, strict=True)
+        }
+        table = pandas.prepared(series, batch.num_rows, request)
+        yield table, exact.locate(request.keys, table)
+
+
+def _bounded(table: pa.Table, cell: exact.Ints, request: Request) -> Sums:
+    bound(table, cell, request, pandas.THREADS)
+    return exact.add_up(table, cell, request, pandas.THREADS)
+
+
+def _dealt(located: Iterable[Located], request: Request, parts: int, stack: ExitStack) -> Iterator[Located]:
+    """The rows that count in parts, each with all rows of its units."""
+    narrowed = (_narrow(*each, request) for each in located)
+    if parts == 1:
+        yield from _joined(list(narrowed), request)
+        return
+    home = stack.enter_context(tempfile.TemporaryDirectory(prefix="dpframe-"))
+    paths = [os.path.join(home, f"{part}.arrow") for part in range(parts)]
+    with ExitStack() as writing:
+        writers: list[Any] = []
+        for table in narrowed:
+            if not writers:
+                writers = [writing.enter_context(pa.ipc.new_stream(path, table.schema)) for path in paths]
+            part = (id_words(table[request.id].combine_chunks(), request.salt) % np.uint64(parts)).astype(np.int64)
+            order = np.argsort(part, kind="stable")
+            ends = np.searchsorted(part[order], np.arange(parts + 1))
+            table = table.take(pa.array(order))
+            for writer, begin, end in zip(writers, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+                writer.write_table(table.slice(begin, end - begin))
+    for path in paths if writers else ():
+        with pa.ipc.open_stream(path) as reader:
+            yield from _joined([reader.read_all()], request)
+        os.unlink(path)
+
+
+def _narrow(table: pa.Table, cell: exact.Ints, request: Request) -> pa.Table:
+    """The rows with an id and a cell, and of their columns those that bounding and adding up read; text is plain."""
+    wanted = dict.fromkeys([request.id, *apart(request)])
+    columns = {ref: table[ref].cast(ARROW[request.types[ref]]) for ref in wanted if ref is not None}
+    narrow = pa.table({**columns, CELL: cell})
+    counts = (cell >= 0) & table[request.id].is_valid().to_numpy()
+    return narrow if counts.all() else narrow.filter(pa.array(counts))
+
+
+def _joined(tables: Sequence[pa.Table], request: Request) -> Iterator[Located]:
+    """One table of several, if there is any row, in canonical form again, and its cells."""
+    if not tables:
+        return
+    table = pa.concat_tables(tables)
+    cell = table[CELL].to_numpy().copy()
+    table = table.drop_columns([CELL])
+    for at, field in enumerate(table.schema):
+        if pa.types.is_large_string(field.type):
+            table = table.set_column(at, field.name, table[field.name].dictionary_encode())
+    yield table, cell
+
+
+def freeze(table: pa.Table, info: str, like: Any) -> pd.DataFrame:
+    """An ordinary pandas frame: an answer is small beside the files."""
+    return pandas.freeze(table, info, like)
+
+
+def info(frame: Any) -> str | None:
+    """Nothing: files carry no release."""
+    return None

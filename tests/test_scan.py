@@ -1,0 +1,178 @@
+"""Parquet files that stream: the same answers as the frame that they hold, and what is refused."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import dpframe as dp
+from dpframe import release
+from dpframe.backends import exact, scan
+from dpframe.errors import BudgetError, FrameError, UnknownColumnError
+
+RNG = np.random.default_rng(5)
+ROWS = 3000
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "user": [f"u{i}" if i else None for i in RNG.integers(0, 200, ROWS)],
+            "page": RNG.integers(0, 12, ROWS),
+            "country": RNG.choice(np.array(["CH", "DE", None], object), ROWS),
+            "x": np.where(RNG.random(ROWS) < 0.1, np.nan, RNG.normal(5, 3, ROWS)),
+            "a.b": RNG.integers(0, 9, ROWS).astype(np.int8),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def home(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table in three files of small row groups."""
+    home = tmp_path_factory.mktemp("log")
+    for at in range(3):
+        table.iloc[at::3].to_parquet(home / f"{at}.parquet", index=False, row_group_size=300)
+    return home
+
+
+def question(frame: Any, **bounds: Any) -> Any:
+    private = frame.dp.protect(id="user").bound(**bounds).filter("page < 11").assign(n="`a.b` + 1")
+    keys = dp.keys({"page": range(10)}) * dp.keys({"country": ["CH", None]})
+    return private.groupby("page", "country", keys=keys).agg(
+        c=dp.count(), n=dp.sum("n", 0, 8), x=dp.sum("x", 0, 10), m=dp.mean("x", 0, 10)
+    )
+
+
+BOUNDS: list[dict[str, Any]] = [
+    {"groups": 3, "rows_per_group": 2},
+    {"rows": 5},
+    {"groups": 2, "rows_per_group": 3, "by": ["country"]},
+]
+
+
+@pytest.mark.parametrize("bounds", BOUNDS)
+@pytest.mark.parametrize("part", [10**6, 700])
+def test_one_key_gives_the_bits_of_the_frame(
+    table: pd.DataFrame, home: Path, bounds: dict[str, Any], part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "fresh_key", bytes)
+    monkeypatch.setattr(scan, "PART", part)
+    monkeypatch.setattr(scan, "BATCH", 256)
+    budget = dp.Budget(epsilon=10**6)
+    expected = question(table, **bounds).release(epsilon=10**5, budget=budget)
+    found = question(dp.scan(home), **bounds).release(epsilon=10**5, budget=budget)
+    pd.testing.assert_frame_equal(found, expected)
+    assert found.dp.release_info().cost == "epsilon=100000"
+
+
+def test_rows_as_units_stream_without_a_bound(table: pd.DataFrame, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "BATCH", 256)
+    keys = {"page": range(12)}
+    with dp.Budget.unlimited():
+        found = dp.scan(home / "*.parquet").dp.protect().groupby("page", keys=keys).count().release()
+        monkeypatch.setattr(exact, "MANY", 0)
+        sparse = dp.scan([str(home / f"{at}.parquet") for at in range(3)]).dp.protect()
+        again = sparse.groupby("page", keys=keys).count().release()
+    assert found["count"].tolist() == table.groupby("page").size().tolist() == again["count"].tolist()
+
+
+def test_what_is_spilled_is_only_what_is_needed_and_goes_away(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "PART", 500)
+    spilled: list[Any] = []
+    joined = scan._joined
+
+    def spy(tables: Any, request: Any) -> Any:
+        [where] = [name for name in os.listdir(home) if name.startswith("dpframe-")]
+        assert os.stat(home / where).st_mode & 0o077 == 0
+        spilled.append(tables[0])
+        return joined(tables, request)
+
+    monkeypatch.setattr(scan, "_joined", spy)
+    with mock.patch.object(tempfile, "tempdir", str(home)), dp.Budget.unlimited():
+        private = dp.scan(home).dp.protect(id="user").bound(rows=2)
+        answer = private.groupby("page", keys={"page": [1, 2]}).sum("x", 0, 10).release()
+    assert len(answer) == 2 and len(spilled) == 6
+    assert all(set(part.column_names) == {"c0", "c3", "cell"} for part in spilled)
+    assert not [name for name in os.listdir(home) if name.startswith("dpframe-")]
+    # All rows of a unit are in one part.
+    ids = [set(part["c0"].to_pylist()) for part in spilled]
+    assert sum(map(len, ids)) == len(set().union(*ids))
+
+
+def test_the_types_of_files(tmp_path: Path) -> None:
+    day = datetime.date(2024, 2, 29)
+    columns = {
+        "small": pa.array([1, None], pa.uint8()),
+        "huge": pa.array([2**64 - 1, 0], pa.uint64()),
+        "single": pa.array([1.5, float("nan")], pa.float32()),
+        "exact": pa.array([1, 2], pa.decimal128(10, 2)),
+        "text": pa.array(["a", "b"]).dictionary_encode(),
+        "day": pa.array([day, None]),
+        "flag": pa.array([True, None]),
+        "moment": pa.array([datetime.datetime(2024, 1, 1), None], pa.timestamp("ns", "UTC")),
+        "items": pa.array([[1], []]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    private = dp.scan(tmp_path / "t.parquet").dp.protect()
+    assert [str(c.type.value) for c in private.plan.schema] == [
+        "integer", "integer", "float", "float", "string", "date", "boolean", "timestamp", "other",
+    ]  # fmt: skip
+    with dp.Budget.unlimited():
+        answer = private.agg(
+            s=dp.sum("small", 0, 9), h=dp.sum("huge", 0, 5), f=dp.sum("single", 0, 4), d=dp.sum("exact", 0, 8)
+        ).release()
+        assert answer.values.tolist() == [[1, 5, 1.5, 3.0]]
+        for name, keys in {"text": ["a", "b"], "day": [day, None], "flag": [True, None]}.items():
+            assert private.groupby(name, keys=keys).count().release()["count"].tolist() == [1, 1]
+        for name in ("moment", "items"):
+            assert private.filter(f"{name} is not null").count().release()["count"].tolist() == [1 + (name == "items")]
+
+
+def test_what_is_refused(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(FrameError, match="no Parquet file"):
+        dp.scan(tmp_path / "none.parquet")
+    with pytest.raises(FrameError, match="no Parquet file"):
+        dp.scan(tmp_path / "*.parquet")
+    (tmp_path / "text.parquet").write_text("not Parquet")
+    with pytest.raises(FrameError, match="cannot be read"):
+        dp.scan(tmp_path)
+    log = dp.scan(home)
+    assert "3 Parquet files" in repr(log) and repr(log.dp).startswith("<.dp of a Scan")
+    with pytest.raises(UnknownColumnError):
+        log.dp.protect(id="usr")
+    with pytest.raises(FrameError, match=r"pandas\.read_parquet"), dp.Budget(epsilon=1) as budget:
+        log.dp.noise(page=dp.LaplaceNoise(1, 0.5))
+    assert budget.spent == 0
+    with pytest.raises(FrameError, match="carries no release"):
+        log.dp.release_info()
+    with pytest.raises(BudgetError):
+        log.dp.protect().count().release(epsilon=1)
+
+
+def test_files_that_vanish_are_noticed_before_the_charge(tmp_path: Path) -> None:
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "gone.parquet")
+    query = dp.scan(tmp_path).dp.protect().count()
+    (tmp_path / "gone.parquet").unlink()
+    with pytest.raises(FrameError, match="no longer there"), dp.Budget(epsilon=1) as budget:
+        query.release(epsilon=1)
+    assert budget.spent == 0
+
+
+def test_a_scan_without_rows(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"user": pa.array([], pa.string()), "x": pa.array([], pa.float64())}), tmp_path / "e.parquet"
+    )
+    with dp.Budget.unlimited():
+        answer = dp.scan(tmp_path).dp.protect(id="user").bound(rows=2).sum("x", 0, 1).release()
+    assert answer["x_sum"].tolist() == [0.0]
