@@ -18,14 +18,13 @@ from dpframe.mechanisms.smooth_lognormal import (
     uniform_slope,
 )
 
-KEY = bytes(range(32))
 KINDS = (SmoothLaplaceLogNormal, SmoothUniformLogNormal)
 Curve = Callable[[np.ndarray], np.ndarray]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
 def log_density(kind: type, sigma: float, reach: float) -> Curve:
-    """ln h of Z = X·e^(σY) over ln |z|, up to ``reach``: from the definitions, and not from the package's formulas."""
+    """ln h of Z = X·e^(σY) over ln |z|, up to ``reach``: an integral for Laplace X, in closed form for uniform X."""
     if kind is SmoothUniformLogNormal:  # E[1/W; W > |z|]/2, W = e^(σY)
         return lambda w: special.log_ndtr(-(w / sigma + sigma)) + sigma**2 / 2 - math.log(2)
     at = np.arange(-45, reach + 0.01, 0.02)

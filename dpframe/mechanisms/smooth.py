@@ -26,8 +26,8 @@ mechanism                names S by           guarantee   noise for small smooth
 ``SmoothArsinhNormal``   ``smoothing=``       ρ-zCDP      0.87·S/√(2ρ)·Z, Z = sinh(σN)/σ, σ = 2/√3, of variance 5.02
 =======================  ===================  ==========  ============================================================
 
-Two more of ρ-zCDP are in :mod:`dpframe.mechanisms.smooth_lognormal`. ``SmoothUniformLogNormal`` has the least noise of
-the three, down to a standard deviation of 1.04·S/√(2ρ) for little smoothing.
+Two more of ρ-zCDP are in :mod:`dpframe.mechanisms.smooth_lognormal`. For a smoothing up to a third of √(2ρ)
+``SmoothUniformLogNormal`` has the least noise of the three: down to a standard deviation of 1.04·S/√(2ρ).
 
 The conditions and scales are proved in :mod:`dpframe.mechanisms.smooth_bounds`. For the three of pure ε they are exact
 up to ε = 20, over all moves of a cell and its sensitivity that the above allows; ``SmoothLaplace`` never goes below
