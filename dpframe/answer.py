@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from dpframe.aggregates import Answer, Noisy, Prepared
+from dpframe.backends import Sums
 from dpframe.keys import Keys
 from dpframe.mechanisms import Mechanism
 from dpframe.plan import Statistic
+from dpframe.threshold import Threshold
+
+Ints = npt.NDArray[np.int64]
+
+STREAMS = (1 << 32, (1 << 32) + 1)
+"""Of the gaps between empty cells that noise alone lifts, and of their values. Statistics have the streams 0, 1, …"""
 
 
 @dataclass(frozen=True)
@@ -43,20 +51,30 @@ class Finish:
     confidence: float
     intervals: bool
 
-    def rows(self, exact: npt.NDArray[np.int64], start: int = 0) -> pa.Table:
+    def rows(
+        self,
+        exact: Ints,
+        start: int = 0,
+        cells: Ints | None = None,
+        drawn: Mapping[Statistic, Ints] = MappingProxyType({}),
+    ) -> pa.Table:
         """The answer's rows of the cells ``start``, ``start + 1``, …, in that order, which is the keys' own.
 
         Parameters
         ----------
         exact
             (statistics, n) exact sums.
+        cells
+            (n,) the cells, where they are scattered.
+        drawn
+            Noisy statistics, (n,), of those that have their noise already.
         """
         noisy = {
-            statistic: mechanism.add(row, self.key, stream, start)
+            statistic: drawn[statistic] if statistic in drawn else mechanism.add(row, self.key, stream, start, cells)
             for stream, (row, (statistic, mechanism)) in enumerate(zip(exact, self.mechanisms.items(), strict=True))
         }
-        values = self.keys.rows(np.arange(start, start + exact.shape[1])).values()
-        columns = dict(zip(self.by, values, strict=True))
+        keys = self.keys.rows(np.arange(start, start + exact.shape[1]) if cells is None else cells)
+        columns = dict(zip(self.by, keys.values(), strict=True))
         for name, prepared in self.answers:
             # An interval holds when every part's noise is within its half-width: a union bound over the parts.
             alpha = (1 - self.confidence) / len(prepared.statistics)
@@ -66,4 +84,36 @@ class Finish:
             columns[name] = pa.array(answer.values)
             if self.intervals:
                 columns |= {f"{name}_low": pa.array(answer.low), f"{name}_high": pa.array(answer.high)}
-        return pa.table(columns)
+        # Not what is null in these rows, but what may be: the types of a release depend on the plan alone.
+        null = dict(zip(self.by, self.keys.nullable, strict=True))
+        fields = [pa.field(name, column.type, null.get(name, False)) for name, column in columns.items()]
+        return pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields))
+
+    def reaching(self, sums: Sums, at_least: Threshold) -> pa.Table:
+        """The answer's rows of the cells that reach a threshold, in the keys' order; costs what they and ``sums`` are.
+
+        The law is that of noising every cell and leaving out the others, but empty cells are found by skipping
+        (:mod:`dpframe.kernels.exceeding`). A cell whose exact statistics are all 0 is an empty one, whether rows fell
+        in it or not and whether or not the engine lists it: so every engine gives the same bits.
+
+        No word is used twice. Statistics take words that the cells' numbers name, under a key for each statistic
+        (:func:`dpframe.kernels.chacha.cell_key`); gaps and values of empty cells take words by position, under the
+        release's own key, from two streams of their own; refinement takes its bits from keyed hashes over key, stream
+        and word. A cell is either one of ``sums`` or an empty one: of its two noises for the statistic that decides,
+        the other is never looked at.
+        """
+        mechanism, stream = self.mechanisms[at_least.statistic], list(self.mechanisms).index(at_least.statistic)
+        held = sums.values.any(axis=0)
+        cells, exact = sums.cells[held], sums.values[:, held]
+        values = mechanism.add(exact[stream], self.key, stream, cells=cells)
+        high = values >= at_least.steps
+        lifted, noise = mechanism.exceeding(len(self.keys), at_least.steps, self.key, STREAMS)
+        empty = ~np.isin(lifted, cells, assume_unique=True)
+        shown = np.concatenate([cells[high], lifted[empty]])
+        order = np.argsort(shown)
+        zeros = np.zeros((len(exact), np.count_nonzero(empty)), np.int64)
+        return self.rows(
+            np.concatenate([exact[:, high], zeros], axis=1)[:, order],
+            cells=shown[order],
+            drawn={at_least.statistic: np.concatenate([values[high], noise[empty]])[order]},
+        )

@@ -7,10 +7,10 @@ from dpframe.errors import MissingBoundError
 from dpframe.plan import Sum
 from dpframe.privacy import analyse, calibrate
 from dpframe.query import Question
-from dpframe.release import CONFIDENCE, words
+from dpframe.release import CONFIDENCE, reach, words
 
 
-def explanation(question: Question, epsilon: object = None, rho: object = None) -> str:
+def explanation(question: Question, epsilon: object = None, rho: object = None, at_least: object = None) -> str:
     """Plan, sensitivities, and with a cost the noise of each statistic."""
     plan = question.plan
     lines = [f"{name} = {text}" for name, text, _ in question.answers]
@@ -30,8 +30,12 @@ def explanation(question: Question, epsilon: object = None, rho: object = None) 
         return "\n".join([*lines, f"  cannot be released: {refusal}"])
     names = {column.ref: column.name for column in plan.schema}
     cost = None if epsilon is None and rho is None else read_cost(epsilon, rho)
+    calibrated = calibrate(measured, cost)
+    if at_least is not None:
+        least, shown = reach(question, {each.measured.statistic: each.mechanism for each in calibrated}, at_least)
+        lines.append(f"  shown   {least if cost is None else shown}")
     lines.append("  noise" if cost is None else f"  noise of {cost}")
-    for each in calibrate(measured, cost):
+    for each in calibrated:
         statistic, mechanism = each.measured.statistic, each.mechanism
         grid = statistic.grid
         noise = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,10 +11,9 @@ from dpframe import aggregates, sql
 from dpframe.accounting import Budget
 from dpframe.aggregates import Aggregate, Prepared
 from dpframe.backends import backend_of
-from dpframe.errors import ColumnTypeError, KeysError, PlanError
+from dpframe.errors import ColumnTypeError, PlanError
 from dpframe.explain import explanation
-from dpframe.keys import Keys, declared, listed_values
-from dpframe.keys import keys as read_keys
+from dpframe.keys import Keys, declared, grouping, listed_values
 from dpframe.plan import (
     Bound,
     Column,
@@ -266,7 +264,7 @@ class PrivateFrame(Shown):
             raise PlanError("Name at least one column to group by, or aggregate the frame itself.")
         if len(set(_names("groupby", columns))) != len(columns):
             raise PlanError("A column is grouped by twice: name each once.")
-        return GroupedFrame(self, columns, _keys(self.plan.schema, columns, keys))
+        return GroupedFrame(self, columns, grouping(self.plan.schema, columns, keys))
 
     def agg(self, *unnamed: Aggregate, **named: Aggregate) -> Query:
         """Aggregates of all rows as one group; see :meth:`GroupedFrame.agg`."""
@@ -325,37 +323,6 @@ def _define(plan: Plan, name: str, value: str | Cut) -> Plan:
         schema=Schema(schema.columns, schema.width + 1).put(column),
         steps=(*plan.steps, Define(name, ref, expression)),
     )
-
-
-def _keys(schema: Schema, by: tuple[str, ...], given: Any) -> Keys:
-    """Public keys for exactly the grouping columns: those given, and the declared ones of the others."""
-    if given is None:
-        sets = []
-    elif isinstance(given, list | tuple | range | set | frozenset):
-        if len(by) != 1:
-            raise KeysError("A list of keys serves a single column: give dp.keys({column: values, ...}).")
-        sets = [read_keys({by[0]: given})]
-    else:
-        sets = [read_keys(given)]
-    covered = {name for keys in sets for name in keys.columns}
-    if not covered <= set(by):
-        raise KeysError(
-            f"There are keys of {min(covered - set(by))!r}, which is not grouped by: "
-            f"give keys of exactly the grouping columns, {', '.join(by)}."
-        )
-    for name in by:
-        known = schema[name].keys
-        if name in covered:
-            continue
-        if known is None:
-            raise KeysError(
-                f"{name!r} has no public keys. List them, as in .groupby({name!r}, keys={{{name!r}: [...]}}), "
-                f"declare them with protect(keys={{{name!r}: [...]}}), or make bins with dp.cut."
-            )
-        sets.append(declared(name, known))
-    keys = math.prod(sets, start=Keys(())).arranged(by)
-    keys.fit(schema)
-    return keys
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -426,8 +393,10 @@ class Query(Shown):
     source: Any = field(repr=False)
     question: Question
 
-    def explain(self, *, epsilon: object = None, rho: object = None) -> None:
+    def explain(self, *, epsilon: object = None, rho: object = None, at_least: object = None) -> None:
         """Print the plan, the sensitivities and the noise that a cost would give; reads no data, costs nothing.
+
+        With ``at_least`` as for :meth:`release`, also how many cells noise alone would lift so far.
 
         Examples
         --------
@@ -440,7 +409,7 @@ class Query(Shown):
           noise of epsilon=0.5
             count of rows: discrete Laplace of scale 2, within ±6 at 95%; L1 sensitivity 1, share 1
         """
-        print(explanation(self.question, epsilon, rho))
+        print(explanation(self.question, epsilon, rho, at_least))
 
     def release(
         self,
@@ -449,6 +418,7 @@ class Query(Shown):
         rho: object = None,
         budget: Budget | None = None,
         ci: float | None = None,
+        at_least: object = None,
     ) -> Any:
         """Charge the budget, read the data once, add noise, and freeze the answer.
 
@@ -462,12 +432,17 @@ class Query(Shown):
         ci
             A confidence such as 0.95: every answer ``x`` then comes with the ends of its interval,
             ``x_low`` and ``x_high``, from the exact law of the noise. Clipping and bounding are not in it.
+        at_least
+            A positive number T in the answer's units: only cells whose *noisy* answer is at least T come out, at the
+            cost of those alone, from any number of keys below 2**62. Among several answers ``{"readers": 40}`` names
+            the count or sum that decides. None shows all cells, at most 50,000,000.
 
         Returns
         -------
         frame
-            A frame of the source's kind: key columns, answers, one row per public key, sorted by key. It
-            never changes and carries its :class:`dpframe.ReleaseInfo` (``.dp.release_info()``).
+            A frame of the source's kind: key columns, answers, one row per public key (with ``at_least``: per key that
+            reaches it), sorted by key. It never changes and carries its :class:`dpframe.ReleaseInfo`
+            (``.dp.release_info()``).
 
         Raises
         ------
@@ -475,6 +450,10 @@ class Query(Shown):
             When the cost is not valid, there is no budget, or it has too little left. Nothing is charged.
         MissingBoundError
             For an id without a contribution bound. Nothing is charged.
+        KeysError
+            When more than 50,000,000 cells would come out, all of them or by noise alone. Nothing is charged.
+        PlanError
+            For an ``at_least`` that is no positive number, or an answer that cannot decide. Nothing is charged.
         DataPlaneError
             When the engine fails while reading. The charge stands.
 
@@ -489,7 +468,7 @@ class Query(Shown):
         >>> list(answer.columns), answer.shape
         (['books_mean', 'books_mean_low', 'books_mean_high'], (1, 3))
         """
-        return release(self.source, self.question, epsilon=epsilon, rho=rho, budget=budget, ci=ci)
+        return release(self.source, self.question, epsilon=epsilon, rho=rho, budget=budget, ci=ci, at_least=at_least)
 
     def __repr__(self) -> str:
         return explanation(self.question)

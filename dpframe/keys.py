@@ -35,7 +35,10 @@ ARROW: dict[Type, pa.DataType] = {
 """The one physical form of each type, in which both engines hand over their columns."""
 
 MOST_CELLS = 50_000_000
-"""More cells than this are refused: every one of them is in the answer."""
+"""No more cells than this are written down."""
+
+MOST_KEYS = 2**62
+"""A key set is smaller, so that cells and sums of them fit 64 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ class Factor:
             )
         ours, theirs = (np.arange(len(f)) if f.codes is None else f.codes for f in (self, other))
         width = math.prod(map(len, other.domains.values()))
-        if math.prod(map(len, self.domains.values())) * width >= 2**62:
+        if math.prod(map(len, self.domains.values())) * width >= MOST_KEYS:
             raise KeysError("The key frame has too many distinct values; give independent columns as a product.")
         return Factor(self.domains | other.domains, np.add.outer(ours * width, theirs).ravel())
 
@@ -112,6 +115,11 @@ class Keys:
     def columns(self) -> tuple[str, ...]:
         """The names of the key columns."""
         return tuple(name for factor in self.factors for name in factor.domains)
+
+    @property
+    def nullable(self) -> tuple[bool, ...]:
+        """Of each key column, whether null is among its keys."""
+        return tuple(domain.null_count > 0 for factor in self.factors for domain in factor.domains.values())
 
     @property
     def size(self) -> int:
@@ -186,12 +194,12 @@ class Keys:
         Raises
         ------
         KeysError
-            When there are more than ``MOST_CELLS`` keys.
+            When there are 2**62 keys or more.
         ColumnTypeError
             When a column cannot be a key, or its keys are of another type.
         """
-        if self.size > MOST_CELLS:
-            raise KeysError(f"{self.size:,} keys are too many: at most {MOST_CELLS:,}, all of them are released.")
+        if self.size >= MOST_KEYS:
+            raise KeysError(f"{self.size:,} keys are too many: their number must be below 2**62.")
         return Keys(
             tuple(
                 replace(
@@ -231,6 +239,43 @@ def keys(source: Any) -> Keys:
     if isinstance(source, Mapping):
         return Keys(tuple(_listed(str(name), values) for name, values in source.items()))
     return Keys((_rows(_as_arrow(source)),))
+
+
+def grouping(schema: Schema, by: tuple[str, ...], given: Any) -> Keys:
+    """Public keys for exactly the grouping columns: those given, and the declared ones of the others.
+
+    Raises
+    ------
+    KeysError
+        For columns without public keys, and for keys of columns that are not grouped by.
+    """
+    if given is None:
+        sets = []
+    elif isinstance(given, list | tuple | range | set | frozenset):
+        if len(by) != 1:
+            raise KeysError("A list of keys serves a single column: give dp.keys({column: values, ...}).")
+        sets = [keys({by[0]: given})]
+    else:
+        sets = [keys(given)]
+    covered = {name for each in sets for name in each.columns}
+    if not covered <= set(by):
+        raise KeysError(
+            f"There are keys of {min(covered - set(by))!r}, which is not grouped by: "
+            f"give keys of exactly the grouping columns, {', '.join(by)}."
+        )
+    for name in by:
+        known = schema[name].keys
+        if name in covered:
+            continue
+        if known is None:
+            raise KeysError(
+                f"{name!r} has no public keys. List them, as in .groupby({name!r}, keys={{{name!r}: [...]}}), "
+                f"declare them with protect(keys={{{name!r}: [...]}}), or make bins with dp.cut."
+            )
+        sets.append(declared(name, known))
+    arranged = math.prod(sets, start=Keys(())).arranged(by)
+    arranged.fit(schema)
+    return arranged
 
 
 def declared(name: str, values: tuple[Value, ...]) -> Keys:
@@ -339,7 +384,7 @@ def _rows(table: pa.Table) -> Factor:
         domains[name] = domain
         if not pa.types.is_null(domain.type):  # of nulls alone there is one
             code = code * len(domain) + pc.index_in(column.cast(domain.type), value_set=domain).to_numpy()
-        if math.prod(map(len, domains.values())) >= 2**62:
+        if math.prod(map(len, domains.values())) >= MOST_KEYS:
             raise KeysError("The key frame has too many distinct values; give independent columns as a product.")
     return Factor(domains, np.unique(code))
 

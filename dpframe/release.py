@@ -12,11 +12,14 @@ from dpframe.accounting import Budget, ambient
 from dpframe.accounting import cost as read_cost
 from dpframe.answer import Finish
 from dpframe.backends import Request, backend_of
-from dpframe.errors import DataPlaneError, PlanError
+from dpframe.errors import DataPlaneError, KeysError, PlanError
+from dpframe.keys import MOST_CELLS
+from dpframe.mechanisms import Mechanism
 from dpframe.plan import Define, GroupBound, Statistic, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
 from dpframe.query import Question
-from dpframe.result import ColumnInfo, ReleaseInfo, StatisticInfo, dumps
+from dpframe.result import AtLeast, ColumnInfo, ReleaseInfo, StatisticInfo, dumps
+from dpframe.threshold import Threshold, threshold
 
 CONFIDENCE = 0.95
 """Of the half-widths in the metadata, when the caller asks for no other."""
@@ -39,32 +42,37 @@ def release(
     rho: object = None,
     budget: Budget | None = None,
     ci: float | None = None,
+    at_least: object = None,
 ) -> Any:
     """Answer a question once, with noise, as a frozen frame of the same kind; see ``Query.release``."""
     budget = ambient(budget)
     cost = read_cost(epsilon, rho) if budget.private or (epsilon, rho) != (None, None) else None
     confidence = CONFIDENCE if ci is None else _confidence(ci)
     calibrated = calibrate(analyse(question), cost if budget.private else None)
-    _distinct(question, intervals=ci is not None)
+    _presentable(question, intervals=ci is not None, all_cells=at_least is None)
+    mechanisms = {each.measured.statistic: each.mechanism for each in calibrated}
+    least, shown = (None, None) if at_least is None else reach(question, mechanisms, at_least)
     key = fresh_key(32)
     asked = request(question, calibrated, key)
     backend = backend_of(frame)
     backend.check(frame)
     if cost is not None:
-        budget.charge([cost], str(question), ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated)))
+        asked_for = str(question) if least is None else f"{question}, {least}"
+        budget.charge([cost], asked_for, ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated)))
     finish = Finish(
         by=question.by,
         keys=asked.keys,
         answers=tuple((name, prepared) for name, _, prepared in question.answers),
-        mechanisms={each.measured.statistic: each.mechanism for each in calibrated},
+        mechanisms=mechanisms,
         key=key,
         confidence=confidence,
         intervals=ci is not None,
     )
     spent = str(cost) if budget.private else "nothing"
-    info = dumps(describe(question, calibrated, spent, budget.private, confidence))
+    info = dumps(describe(question, calibrated, spent, budget.private, confidence, shown))
     sums = guarded(lambda: backend.aggregate(frame, asked))
-    return backend.freeze(finish.rows(sums.dense(len(asked.keys))), info, frame)
+    rows = finish.rows(sums.dense(len(asked.keys))) if least is None else finish.reaching(sums, least)
+    return backend.freeze(rows, info, frame)
 
 
 def guarded(read: Callable[[], Any]) -> Any:
@@ -107,8 +115,19 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
     )
 
 
+def reach(question: Question, mechanisms: Mapping[Statistic, Mechanism], at_least: object) -> tuple[Threshold, AtLeast]:
+    """Which cells may come out, for the engine and in the metadata."""
+    least = threshold(question, at_least)
+    return least, AtLeast(least.answer, least.value, least.by_noise(question, mechanisms[least.statistic]))
+
+
 def describe(
-    question: Question, calibrated: Sequence[Calibrated], cost: str, private: bool, confidence: float
+    question: Question,
+    calibrated: Sequence[Calibrated],
+    cost: str,
+    private: bool,
+    confidence: float,
+    at_least: AtLeast | None,
 ) -> ReleaseInfo:
     """The metadata of a release: a function of the plan and the cost alone."""
     by_statistic = {each.measured.statistic: each for each in calibrated}
@@ -132,6 +151,7 @@ def describe(
             )
             for name, text, prepared in question.answers
         ),
+        at_least=at_least,
     )
 
 
@@ -160,8 +180,13 @@ def _confidence(ci: object) -> float:
     return float(ci)
 
 
-def _distinct(question: Question, *, intervals: bool) -> None:
-    """No two columns of the answer may share a name, the ends of intervals included, and names must be text."""
+def _presentable(question: Question, *, intervals: bool, all_cells: bool) -> None:
+    """Not too many cells for a table of all; and no two columns share a name, the ends of intervals included."""
+    if all_cells and question.keys.size > MOST_CELLS:
+        raise KeysError(
+            f"{question.keys.size:,} keys are too many for a row each, of which there may be {MOST_CELLS:,}: ask for "
+            "the large ones only, as in .release(..., at_least=40)."
+        )
     names = [*question.by, *(name for name, _, _ in question.answers)]
     if intervals:
         names += [f"{name}{end}" for name, _, _ in question.answers for end in ("_low", "_high")]

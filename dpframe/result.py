@@ -39,6 +39,25 @@ class ColumnInfo:
 
 
 @dataclass(frozen=True)
+class AtLeast:
+    """Which cells came out: those whose noisy ``answer`` was at least ``value``.
+
+    Parameters
+    ----------
+    by_noise
+        How many of them noise alone lifted so far, in expectation and at most: were all cells empty. The intervals
+        of such cells miss, so the fewer of all they are, the better the confidence is kept among what came out.
+    """
+
+    answer: str
+    value: float
+    by_noise: float
+
+    def __str__(self) -> str:
+        return f"{self.answer} of at least {self.value:,}; about {self.by_noise:,.3g} of them by noise alone"
+
+
+@dataclass(frozen=True)
 class ReleaseInfo:
     """The metadata of a release.
 
@@ -56,6 +75,8 @@ class ReleaseInfo:
         The confidence of every half-width and interval.
     columns
         One entry per answer column.
+    at_least
+        Which cells came out; None when all of them did.
     """
 
     private: bool
@@ -66,6 +87,7 @@ class ReleaseInfo:
     groups: int | None
     confidence: float
     columns: tuple[ColumnInfo, ...]
+    at_least: AtLeast | None = None
 
     def __getitem__(self, name: str) -> ColumnInfo:
         """The entry of one answer column."""
@@ -82,6 +104,8 @@ class ReleaseInfo:
         ]
         if self.groups is not None:
             lines.append(f"  groups  {self.groups:,}{' by ' + ', '.join(self.by) if self.by else ''}")
+        if self.at_least is not None:
+            lines.append(f"  shown   {self.at_least}")
         for column in self.columns:
             lines.append(f"  {column.name} = {column.aggregate}")
             lines += [
@@ -115,4 +139,9 @@ def loads(text: str) -> ReleaseInfo:
         )
         for column in fields.pop("columns")
     )
-    return ReleaseInfo(**{**fields, "bounds": tuple(fields["bounds"]), "by": tuple(fields["by"])}, columns=columns)
+    shown = fields.pop("at_least", None)
+    return ReleaseInfo(
+        **{**fields, "bounds": tuple(fields["bounds"]), "by": tuple(fields["by"])},
+        columns=columns,
+        at_least=None if shown is None else AtLeast(**shown),
+    )

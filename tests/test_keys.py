@@ -81,8 +81,11 @@ def test_too_many_keys_are_refused() -> None:
     side = 7072
     assert side**2 > MOST_CELLS
     private = pd.DataFrame({"a": [1], "b": [1]}).dp.protect()
-    with pytest.raises(KeysError, match="50,013,184 keys are too many"):
-        private.groupby("a", "b", keys={"a": range(side), "b": range(side)})
+    query = private.groupby("a", "b", keys={"a": range(side), "b": range(side)}).count()
+    with dp.Budget(epsilon=1) as budget:
+        with pytest.raises(KeysError, match="50,013,184 keys are too many for a row each"):
+            query.release(epsilon=1)
+        assert budget.spent == 0
 
 
 def canonical(values: pa.Array) -> pa.Array:

@@ -51,11 +51,14 @@ class Prepared:
         How it would split its share of the budget over them.
     finish
         From noisy statistics, in that order, to the answer. Post-processing: it costs nothing.
+    decides
+        Whether the answer is its one statistic times the grid, so that "at least T" is a threshold for that one.
     """
 
     statistics: tuple[Statistic, ...]
     weights: tuple[int, ...]
     finish: Callable[[Sequence[Noisy]], Answer]
+    decides: bool = False
 
 
 class Aggregate(Protocol):

@@ -16,7 +16,7 @@ class CountRows:
     label = "count"
 
     def prepare(self, schema: Schema) -> Prepared:
-        return Prepared((Count(),), (1,), finish)
+        return Prepared((Count(),), (1,), finish, decides=True)
 
     def __str__(self) -> str:
         return "count()"

@@ -24,7 +24,7 @@ class SumOf:
 
     def prepare(self, schema: Schema) -> Prepared:
         _, statistic = clipped(schema, self.column, self.low, self.high, centered=False)
-        return Prepared((statistic,), (1,), lambda parts: finish(statistic, parts))
+        return Prepared((statistic,), (1,), lambda parts: finish(statistic, parts), decides=True)
 
     def __str__(self) -> str:
         return f"sum({self.column}, {self.low}, {self.high})"

@@ -197,10 +197,13 @@ def noise(frame: pd.DataFrame, tasks: Sequence[NoiseTask], drop: Sequence[str], 
 def freeze(table: pa.Table, info: str, like: pd.DataFrame) -> pd.DataFrame:
     """An ordinary pandas frame; pandas is eager, so nothing of it is ever computed again."""
     frame: pd.DataFrame = table.to_pandas()
-    for column in table.column_names:
-        # Arrow would turn integers with a null among them (a public null key) into floats.
-        if pa.types.is_integer(table[column].type) and table[column].null_count:
-            frame[column] = pd.array(table[column].to_pylist(), dtype="Int64")
+    for field in table.schema:
+        # Arrow would turn integers with a null among them (a public null key) into floats, and booleans into another
+        # type with one than without.
+        if field.nullable and pa.types.is_integer(field.type):
+            frame[field.name] = pd.array(table[field.name].to_pylist(), dtype="Int64")
+        if field.nullable and pa.types.is_boolean(field.type):
+            frame[field.name] = frame[field.name].astype(object)
     frame.attrs[ATTRIBUTE] = info
     return frame
 

@@ -214,6 +214,7 @@ def _carrying(frame: Any, names: Sequence[str], info: str) -> Any:
 def freeze(table: pa.Table, info: str, like: Any) -> Any:
     """A Spark frame over local rows: fixed values in the plan itself, which no action computes again."""
     session = _spark(like).sparkSession
+    table = table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))  # as Spark's own answers are
     frame = _carrying(session.createDataFrame(table), table.column_names, info)
     return frame.pandas_api() if _on_spark(like) else frame
 

@@ -19,9 +19,12 @@ import numpy.typing as npt
 
 from dpframe.errors import MechanismError
 from dpframe.kernels.arguments import LARGEST_SCALE, SMALLEST_SCALE
+from dpframe.kernels.exceeding import GaussianTail, LaplaceTail, Tail, exceeding
 from dpframe.kernels.exponential_tails import discrete_laplace
 from dpframe.kernels.normal import gaussian
 from dpframe.kernels.refine import context
+
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class Laplace:
         least = self.scale * (math.log(2 / alpha) - math.log1p(math.exp(-1 / self.scale))) - 1
         return max(0, math.ceil(least))
 
-    def add(self, exact: npt.NDArray[np.int64], key: bytes, stream: int, start: int = 0) -> npt.NDArray[np.int64]:
-        """Noisy values: cell ``i`` takes word ``i`` of the stream, so a retry draws the same noise.
+    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Ints | None = None) -> Ints:
+        """Noisy values: every cell has a word of its own in the stream, so a retry draws the same noise.
 
         Parameters
         ----------
@@ -69,8 +72,19 @@ class Laplace:
             The release's secret key, 32 bytes, used for this release only.
         stream
             The statistic's number within the release.
+        cells
+            (n,) the cells, where they are scattered: they take words of another stream than the run of cells does.
         """
-        return exact + discrete_laplace(exact.size, self.scale, key=key, stream=stream, start=start)
+        named = None if cells is None else hashes(cells)
+        return exact + discrete_laplace(exact.size, self.scale, key=key, stream=stream, start=start, cells=named)
+
+    def chance(self, least: int) -> float:
+        """P(noise ≥ least), for least ≥ 1."""
+        return _chance(LaplaceTail(self.scale), least)
+
+    def exceeding(self, cells: int, least: int, key: bytes, streams: tuple[int, int]) -> tuple[Ints, Ints]:
+        """The cells, of so many, in which noise alone is at least ``least``, and that noise: :func:`exceeding`."""
+        return exceeding(LaplaceTail(self.scale), cells, least, key=key, gaps=streams[0], values=streams[1])
 
 
 @dataclass(frozen=True)
@@ -109,19 +123,18 @@ class Gaussian:
         mp.prec = 128 + math.ceil(-math.log2(alpha))  # enough to tell 1 - alpha from 1
         return max(0, int(mp.ceil(self.scale * mp.sqrt(2) * mp.erfinv(1 - mp.mpf(alpha)) - 0.5)))
 
-    def add(self, exact: npt.NDArray[np.int64], key: bytes, stream: int, start: int = 0) -> npt.NDArray[np.int64]:
-        """Noisy values: cell ``i`` takes word ``i`` of the stream, so a retry draws the same noise.
+    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Ints | None = None) -> Ints:
+        """Noisy values: every cell has a word of its own in the stream; see :meth:`Laplace.add`."""
+        named = None if cells is None else hashes(cells)
+        return exact + gaussian(exact.size, self.scale, key=key, stream=stream, start=start, cells=named)
 
-        Parameters
-        ----------
-        exact
-            (n,) exact statistics of the cells ``start``, ``start + 1``, …
-        key
-            The release's secret key, 32 bytes, used for this release only.
-        stream
-            The statistic's number within the release.
-        """
-        return exact + gaussian(exact.size, self.scale, key=key, stream=stream, start=start)
+    def chance(self, least: int) -> float:
+        """P(noise ≥ least), for least ≥ 1."""
+        return _chance(GaussianTail(self.scale), least)
+
+    def exceeding(self, cells: int, least: int, key: bytes, streams: tuple[int, int]) -> tuple[Ints, Ints]:
+        """The cells, of so many, in which noise alone is at least ``least``, and that noise: :func:`exceeding`."""
+        return exceeding(GaussianTail(self.scale), cells, least, key=key, gaps=streams[0], values=streams[1])
 
 
 @dataclass(frozen=True)
@@ -135,9 +148,36 @@ class Exact:
         """The noise is never larger than 0."""
         return 0
 
-    def add(self, exact: npt.NDArray[np.int64], key: bytes, stream: int, start: int = 0) -> npt.NDArray[np.int64]:
+    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Ints | None = None) -> Ints:
         """The values as they are."""
         return exact
+
+    def chance(self, least: int) -> float:
+        """Without noise, nothing is lifted."""
+        return 0.0
+
+    def exceeding(self, cells: int, least: int, key: bytes, streams: tuple[int, int]) -> tuple[Ints, Ints]:
+        """No cell at all."""
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+
+
+def _chance(tail: Tail, least: int) -> float:
+    mp = context()
+    mp.prec = 64
+    return float(tail.beyond(mp, least))
+
+
+def hashes(cells: Ints) -> npt.NDArray[np.uint64]:
+    """Cell numbers as the 128-bit names that the samplers take: distinct ones, so no two cells share a word.
+
+    Examples
+    --------
+    >>> hashes(np.array([5, 7])).tolist()
+    [[5, 0], [7, 0]]
+    """
+    named = np.zeros((cells.size, 2), np.uint64)
+    named[:, 0] = cells
+    return named
 
 
 def safe_scale(scale: Fraction | float, cost: str) -> float:
