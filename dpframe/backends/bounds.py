@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from dpframe.backends.base import Request
 from dpframe.backends.exact import absent, at_once, missing, numbers
-from dpframe.kernels.bounding import DROPPED, by_unit, contested, keep_groups, keep_rows, part_of, settle
+from dpframe.kernels.bounding import DROPPED, by_unit, contested, count_parts, deal, keep_groups, keep_rows, settle
 from dpframe.kernels.codes import ABSENT, Table
 from dpframe.kernels.siphash import hash_int64, hash_utf8, sip_key
 from dpframe.plan import Bound, GroupBound, RowBound
@@ -23,8 +24,8 @@ Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
-PART = 1 << 23
-"""Units are bounded in parts of about this many rows, which limits what is held beside the columns."""
+PART = 1 << 19
+"""Units are bounded in parts of about this many rows, which a processor's caches hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +59,29 @@ def bound(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> No
     ids = table[request.id].combine_chunks()
     gone = absent(ids) if pa.types.is_floating(ids.type) else missing(ids)
     groupings = [_grouping(table, limit, request.salt) for limit in request.bounds]
-    parts = max(threads, -(-len(cell) // PART))
-    work = partial(_bound_part, table, cell, request, ids, _integers(ids), gone, groupings, parts)
-    list(progress(at_once(threads, [partial(work, part) for part in range(parts)]), parts, "bounding"))
+    dealt = _deal(_integers(ids), gone, cell, threads)
+    work = [partial(_bound_part, table, cell, request, ids, groupings, part) for part in dealt]
+    list(progress(at_once(threads, work), len(work), "bounding"))
     if gone.size:
         cell[gone] = DROPPED
+
+
+def _deal(ids: Ints, gone: Mask, cell: Ints, threads: int) -> list[list[tuple[Ints, Ints, Ints]]]:
+    """The rows that count, their ids and their cells, in parts that have all rows of their units, each in pieces."""
+    shares = list(pairwise(np.linspace(0, len(ids), threads + 1).astype(np.int64)))
+    counts = np.zeros((threads, max(threads, -(-len(ids) // PART))), np.int64)
+    list(at_once(threads, [partial(count_parts, ids, a, b, own) for (a, b), own in zip(shares, counts, strict=True)]))
+    # Part by part, and in a part thread by thread: each writes where no other does.
+    begin = (np.cumsum(counts.T) - counts.T.ravel()).reshape(counts.T.shape).T
+    end = begin.copy()
+    dealt = tuple(np.empty(len(ids), np.int64) for _ in range(3))
+    work = [partial(deal, ids, gone, cell, a, b, at, *dealt) for (a, b), at in zip(shares, end, strict=True)]
+    list(at_once(threads, work))
+    rows, own_ids, own_cells = dealt
+    return [
+        [(rows[a:b], own_ids[a:b], own_cells[a:b]) for a, b in zip(begin[:, part], end[:, part], strict=True)]
+        for part in range(counts.shape[1])
+    ]
 
 
 def _bound_part(
@@ -70,18 +89,15 @@ def _bound_part(
     cell: Ints,
     request: Request,
     ids: pa.Array,
-    numbered: Ints,
-    gone: Mask,
     groupings: Sequence[Coded | None],
-    parts: int,
-    part: int,
+    pieces: Sequence[tuple[Ints, Ints, Ints]],
 ) -> None:
     """Bound the units of one part."""
-    rows = part_of(numbered, gone, cell, part, parts)
-    found, unit = Table.of(numbered[rows])
+    rows, own_ids, cells = (np.concatenate(each) for each in zip(*pieces, strict=True))
+    found, unit = Table.of(own_ids)
     words = _unit_words(ids, found.values(), request.salt)
     for limit, grouping in zip(request.bounds, groupings, strict=True):
-        start, order, at = by_unit(unit, len(words), rows, cell)
+        start, order, at = by_unit(unit, len(words), rows, cells)
         if isinstance(limit, RowBound):
             runs, most = [], limit.rows
             left = keep_rows(start, order, at, most, cell)
@@ -90,8 +106,9 @@ def _bound_part(
             left = _keep_groups(limit, grouping, start, order, at, runs[0], words, request, cell)
         if left:
             _settle(table, request, start, order, runs, words, most, cell)
-        stays = cell[rows] >= 0
-        rows, unit = rows[stays], unit[stays]
+        if limit is not request.bounds[-1]:
+            stays = cell[rows] >= 0
+            rows, unit, cells = rows[stays], unit[stays], cells[stays]
 
 
 def _keep_groups(

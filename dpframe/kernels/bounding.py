@@ -40,48 +40,60 @@ def contested(cell: Any) -> Any:
     return -2 - cell
 
 
+@inlined
+def _part(identity: Any, parts: Any) -> Any:
+    mixed = (np.uint64(identity) * _GOLDEN) >> np.uint64(32)
+    return np.int64((mixed * np.uint64(parts)) >> np.uint64(32))
+
+
 @kernel
-def part_of(ids: Ints, skip: Any, cell: Ints, part: int, parts: int) -> Ints:
-    """The rows of one part of the units: those with a cell and an id whose hash falls to the part.
+def count_parts(ids: Ints, first: int, last: int, counts: Ints) -> None:
+    """How many of the rows from ``first`` to ``last`` fall to each part of the units, about equal ones."""
+    for row in range(first, last):
+        counts[_part(ids[row], counts.size)] += 1
+
+
+@kernel
+def deal(
+    ids: Ints, skip: Any, cell: Ints, first: int, last: int, at: Ints, rows: Ints, own_ids: Ints, own_cells: Ints
+) -> None:
+    """Deal the rows from ``first`` to ``last`` out to the parts of the units.
+
+    What follows then works on a part at a time, which the caches hold, and on several at once.
 
     Parameters
     ----------
     ids
         (n,) integers, equal exactly where the unit is.
     skip
-        (n,) bool, rows without a unit; or nothing.
+        (n,) bool, rows without a unit; or nothing. Neither they nor rows without a cell are dealt.
     cell
         (n,) the cell of each row, or −1.
-    part, parts
-        Which part, of how many. Parts are about equal, for many units.
+    at
+        (parts,) where the rows of each part go; on return, where they end.
+    rows, own_ids, own_cells
+        (n,) to write the rows to, part by part, their ids and cells.
     """
-    count = 0
-    for row in range(cell.size):
-        mixed = (np.uint64(ids[row]) * _GOLDEN) >> np.uint64(32)
-        count += (mixed * np.uint64(parts)) >> np.uint64(32) == np.uint64(part)
-    mine = np.empty(count + 1, np.int64)
-    count = 0
-    for row in range(cell.size):
-        mixed = (np.uint64(ids[row]) * _GOLDEN) >> np.uint64(32)
-        here = (mixed * np.uint64(parts)) >> np.uint64(32) == np.uint64(part)
-        # Without a branch: which rows are here is nothing that a processor could foresee.
-        mine[count] = row
-        count += here & (cell[row] >= 0) & (skip.size == 0 or not skip[row])
-    return mine[:count]
+    for row in range(first, last):
+        part = _part(ids[row], at.size)
+        place = at[part]
+        rows[place] = row
+        own_ids[place] = ids[row]
+        own_cells[place] = cell[row]
+        # Without a branch: which rows stay is nothing that a processor could foresee.
+        at[part] += np.int64((cell[row] >= 0) & (skip.size == 0 or not skip[row]))
 
 
 @kernel
-def by_unit(unit: Ints, units: int, rows: Ints, cell: Ints) -> tuple[Ints, Ints, Ints]:
+def by_unit(unit: Ints, units: int, rows: Ints, cells: Ints) -> tuple[Ints, Ints, Ints]:
     """Rows in the order of their units, by a counting sort.
 
     Parameters
     ----------
     unit
         (m,) codes below ``units``, of these rows.
-    rows
-        (m,) rows.
-    cell
-        (n,) the cell of each row of the table.
+    rows, cells
+        (m,) the rows and their cells.
 
     Returns
     -------
@@ -99,7 +111,7 @@ def by_unit(unit: Ints, units: int, rows: Ints, cell: Ints) -> tuple[Ints, Ints,
         place = start[unit[i] + 1]
         start[unit[i] + 1] += 1
         order[place] = rows[i]
-        at[place] = cell[rows[i]]
+        at[place] = cells[i]
     return start[: units + 1], order, at
 
 
