@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dpframe import aggregates, sql
+from dpframe import aggregates, steps
 from dpframe.accounting import Budget
 from dpframe.aggregates import Aggregate, Prepared
 from dpframe.backends import backend_of
@@ -16,11 +16,7 @@ from dpframe.explain import explanation
 from dpframe.keys import Keys, declared, grouping, listed_values
 from dpframe.plan import (
     Bound,
-    Column,
     Cut,
-    Define,
-    Expression,
-    Filter,
     GroupBound,
     Number,
     RowBound,
@@ -55,7 +51,7 @@ def protect(
                 f"{id!r} is a {schema[id].type.value} column and cannot be an id: two equal ids must be the same "
                 "value. Turn it into text or an integer before .dp."
             )
-    _mappings(bounds=bounds or {}, keys=keys or {})
+    steps.mappings(bounds=bounds or {}, keys=keys or {})
     for name, pair in (bounds or {}).items():
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise PlanError(f"bounds= takes a pair for each column, as in {{{name!r}: (0, 100)}}, not {pair!r}.")
@@ -113,13 +109,7 @@ class PrivateFrame(Shown):
         >>> private.filter("age >= 40 and level in ('a', 'b')").columns
         ['age', 'level']
         """
-        schema = self.plan.schema
-        expression = sql.predicate(condition, schema)
-        present = sql.proves_present(condition, schema)
-        for column in schema:
-            if column.ref in present and column.nullable:
-                schema = schema.put(replace(column, nullable=False))
-        return self._with(schema=schema, steps=(*self.plan.steps, Filter(expression)))
+        return PrivateFrame(self.source, steps.keep(self.plan, condition))
 
     def assign(self, **columns: str | Cut) -> PrivateFrame:
         """Add or redefine columns, one after the other; a redefined one loses all that was known of it.
@@ -143,7 +133,7 @@ class PrivateFrame(Shown):
         """
         plan = self.plan
         for name, value in columns.items():
-            plan = _define(plan, name, value)
+            plan = steps.define(plan, name, value)
         return PrivateFrame(self.source, plan)
 
     def select(self, *columns: str) -> PrivateFrame:
@@ -154,7 +144,7 @@ class PrivateFrame(Shown):
         UnknownColumnError
             For a column that the frame does not have.
         """
-        return self._with(schema=self.plan.schema.keep(dict.fromkeys(_names("select", columns))))
+        return self._with(schema=self.plan.schema.keep(dict.fromkeys(steps.names("select", columns))))
 
     def rename(self, columns: Mapping[str, str]) -> PrivateFrame:
         """Rename columns; what is known of them stays.
@@ -167,7 +157,7 @@ class PrivateFrame(Shown):
             When two columns would share a name.
         """
         schema = self.plan.schema
-        _mappings(columns=columns)
+        steps.mappings(columns=columns)
         for old in columns:
             schema[old]
         renamed = tuple(replace(column, name=columns.get(column.name, column.name)) for column in schema)
@@ -221,7 +211,7 @@ class PrivateFrame(Shown):
         else:
             if groups is None or rows_per_group is None:
                 raise PlanError("Give both groups= and rows_per_group=: either alone does not limit an id's rows.")
-            names = None if by is None else _names("bound", (by,) if isinstance(by, str) else by)
+            names = None if by is None else steps.names("bound", (by,) if isinstance(by, str) else by)
             columns = None if names is None else tuple(self.plan.schema[name] for name in names)
             for column in columns or ():
                 if column.type in (Type.TIMESTAMP, Type.OTHER, Type.FLOAT):
@@ -262,7 +252,7 @@ class PrivateFrame(Shown):
         """
         if not columns:
             raise PlanError("Name at least one column to group by, or aggregate the frame itself.")
-        if len(set(_names("groupby", columns))) != len(columns):
+        if len(set(steps.names("groupby", columns))) != len(columns):
             raise PlanError("A column is grouped by twice: name each once.")
         return GroupedFrame(self, columns, grouping(self.plan.schema, columns, keys))
 
@@ -287,42 +277,6 @@ class PrivateFrame(Shown):
 
     def __repr__(self) -> str:
         return str(self.plan)
-
-
-def _names(call: str, names: Any) -> tuple[str, ...]:
-    """Column names; a :class:`PlanError` for anything else, such as a list where names stand one by one."""
-    for name in names if isinstance(names, Iterable) else [names]:
-        if not isinstance(name, str):
-            raise PlanError(f".{call}() takes column names as text, one by one, not {name!r}.")
-    return tuple(names)
-
-
-def _mappings(**given: object) -> None:
-    """A :class:`PlanError` for an argument that does not map column names."""
-    for name, value in given.items():
-        if not isinstance(value, Mapping):
-            raise PlanError(f"{name}= takes a mapping from column names, such as {{'a': ...}}, not {value!r}.")
-
-
-def _define(plan: Plan, name: str, value: str | Cut) -> Plan:
-    """The plan with one more column, under a ref of its own."""
-    schema = plan.schema
-    keys: tuple[str, ...] | None = None
-    if isinstance(value, Cut):
-        how = (value.edges, value.labels, value.right, value.include_both)
-        expression: Expression = sql.cut_expression(schema[value.column], *how)
-        keys = sql.cut_labels(*how)
-    elif isinstance(value, str):
-        expression = sql.scalar(value, schema)
-    else:
-        raise PlanError(f".assign({name}=...) takes SQL text or dp.cut(...), not {type(value).__name__}.")
-    ref = f"c{schema.width}"
-    column = Column(name, ref, expression.type, expression.nullable, keys=keys)
-    return replace(
-        plan,
-        schema=Schema(schema.columns, schema.width + 1).put(column),
-        steps=(*plan.steps, Define(name, ref, expression)),
-    )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
