@@ -103,6 +103,15 @@ class Schema:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A comparison of a column with literals, ``ref operator values``: =, <, <=, >, >= or in."""
+
+    ref: str
+    operator: str
+    values: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
 class Expression:
     """A checked scalar SQL expression, rendered for both engines over refs.
 
@@ -116,6 +125,8 @@ class Expression:
         Refs it reads.
     spark, duckdb
         The same meaning in each engine's dialect: total, deterministic, refs for columns.
+    limits
+        Of a condition: what holds of single columns wherever it is true, for files to skip by.
     """
 
     text: str
@@ -124,6 +135,7 @@ class Expression:
     reads: frozenset[str]
     spark: str
     duckdb: str
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True)

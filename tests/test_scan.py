@@ -139,6 +139,49 @@ def test_the_types_of_files(tmp_path: Path) -> None:
             assert private.filter(f"{name} is not null").count().release()["count"].tolist() == [1 + (name == "items")]
 
 
+CONDITIONS = [
+    "page = 3",
+    "3 < page and page <= 7",
+    "page between 2 and 5 and country = 'CH'",
+    "page in (1, 2, 99) and user >= 'u5'",
+    "(`a.b` < 3) and page > -1",
+    "`a.b` < 300 and `a.b` > -300",
+    "page > 3 or country = 'CH'",
+    "not page > 3",
+    "page not in (1, 2) and page not between 5 and 7",
+    "page + 1 > 3 and x > 4",
+    "country <> 'CH' and page >= 2 and page >= 4",
+]
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_what_files_skip_is_what_a_filter_drops(table: pd.DataFrame, home: Path, condition: str) -> None:
+    def count(frame: Any) -> Any:
+        private = frame.dp.protect().filter(condition).assign(page="page + 1")
+        with dp.Budget.unlimited():
+            return private.groupby("page", keys={"page": range(14)}).count().release()["count"].tolist()
+
+    assert count(dp.scan(home)) == count(table)
+
+
+def test_a_filter_reaches_the_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    skip = scan._skip
+
+    def spy(frame: Any, request: Any) -> Any:
+        seen.append(str(skip(frame, request)))
+        return skip(frame, request)
+
+    monkeypatch.setattr(scan, "_skip", spy)
+    private = dp.scan(home).dp.protect().filter("page >= 2 and country in ('CH') and x > 1")
+    with dp.Budget.unlimited():
+        # A column that is computed is none of the files', whatever its name.
+        private.assign(page="page - 10").filter("page = 0").count().release()
+    [expression] = seen
+    assert "page >= 2" in expression and "country" in expression
+    assert "x" not in expression and "== 0" not in expression
+
+
 def test_what_is_refused(tmp_path: Path, home: Path) -> None:
     with pytest.raises(FrameError, match="no Parquet file"):
         dp.scan(tmp_path / "none.parquet")

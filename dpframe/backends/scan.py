@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dpframe.backends import exact, pandas
 from dpframe.backends.base import Request, Sums
 from dpframe.backends.bounds import apart, bound, id_words
 from dpframe.errors import FrameError
 from dpframe.keys import ARROW
-from dpframe.plan import Column, Schema
+from dpframe.plan import Column, Filter, Schema
 from dpframe.progress import progress
 
 BATCH = 1 << 20
@@ -34,6 +35,15 @@ PART = 1 << 23
 """Rows of one part, about: so many are held in memory at once under a bound."""
 
 CELL = "cell"
+
+COMPARE: dict[str, Callable[[Any, list[Any]], Any]] = {
+    "=": lambda column, values: column == values[0],
+    "<": lambda column, values: column < values[0],
+    "<=": lambda column, values: column <= values[0],
+    ">": lambda column, values: column > values[0],
+    ">=": lambda column, values: column >= values[0],
+    "in": lambda column, values: column.isin(values),
+}
 
 Located = tuple[pa.Table, exact.Ints]
 
@@ -67,7 +77,9 @@ def aggregate(frame: Any, request: Request) -> Sums:
 def _located(frame: Any, request: Request) -> Iterator[Located]:
     """The rows in canonical form after the steps, and their cells, a batch at a time."""
     names = [frame.columns[int(ref[1:])] for ref in request.sources]
-    scanner = frame.dataset.scanner(columns=names, batch_size=BATCH, batch_readahead=2, fragment_readahead=1)
+    scanner = frame.dataset.scanner(
+        columns=names, filter=_skip(frame, request), batch_size=BATCH, batch_readahead=2, fragment_readahead=1
+    )
     for batch in scanner.to_batches():
         series = {
             ref: pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([column])))
@@ -75,6 +87,25 @@ def _located(frame: Any, request: Request) -> Iterator[Located]:
         }
         table = pandas.prepared(series, batch.num_rows, request)
         yield table, exact.locate(request.keys, table)
+
+
+def _skip(frame: Any, request: Request) -> Any:
+    """What the files may leave out, by their statistics or row by row: rows that some filter drops anyway."""
+    fields = list(frame.dataset.schema)
+    kept = None
+    for limit in (limit for step in request.steps if isinstance(step, Filter) for limit in step.condition.limits):
+        if limit.ref not in request.sources:
+            continue
+        field = fields[int(limit.ref[1:])]
+        column = pc.field(field.name)
+        if pa.types.is_signed_integer(field.type):
+            fits = all(abs(int(value)) < 2 ** (field.type.bit_width - 1) for value in limit.values)
+        else:
+            fits = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        if fits:
+            holds = COMPARE[limit.operator](column, [pa.scalar(value, field.type) for value in limit.values])
+            kept = holds if kept is None else kept & holds
+    return kept
 
 
 def _bounded(table: pa.Table, cell: exact.Ints, request: Request) -> Sums:

@@ -12,10 +12,13 @@ division by zero, an overflow, text that is no number, a day after year 9999) is
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dpframe.errors import ExpressionError
 from dpframe.plan import Expression, Schema, Type
 from dpframe.sql.cut import cut_expression, cut_labels
 from dpframe.sql.grammar import read
+from dpframe.sql.limits import limits
 from dpframe.sql.terms import article, usable
 
 __all__ = ["cut_expression", "cut_labels", "predicate", "proves_present", "scalar"]
@@ -78,7 +81,7 @@ def predicate(text: str, schema: Schema) -> Expression:
             f"{text!r} is {article(expression.type)}, and a condition must be true or false. "
             f"Compare it: {text} {example}."
         )
-    return expression
+    return replace(expression, limits=limits(text, schema))
 
 
 def proves_present(text: str, schema: Schema) -> frozenset[str]:
