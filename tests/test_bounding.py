@@ -100,6 +100,12 @@ def test_a_unit_of_many_rows_and_one_of_many_groups() -> None:
     assert len(bounded(rows, request(GroupBound(200, 1, (HOUR,)), statistics=(X,)))) == 200
 
 
+def test_one_bound_given_twice_is_that_bound() -> None:
+    rows = [(at % 2, at % 6, at % 4, at) for at in range(60)]
+    for limit in (RowBound(4), GroupBound(2, 3), GroupBound(2, 3, (HOUR,))):
+        assert bounded(rows, request(limit, limit, statistics=(X,))) == bounded(rows, request(limit, statistics=(X,)))
+
+
 def test_each_group_of_a_unit_is_as_likely_to_stay() -> None:
     rows = [(0, at, 0, 0) for at in range(6)]
     times: Counter[int] = Counter()

@@ -106,7 +106,7 @@ def _bound_part(
             left = _keep_groups(limit, grouping, start, order, at, runs[0], words, request, cell)
         if left:
             _settle(table, request, start, order, runs, words, most, cell)
-        if limit is not request.bounds[-1]:
+        if len(request.bounds) > 1:
             stays = cell[rows] >= 0
             rows, unit, cells = rows[stays], unit[stays], cells[stays]
 
