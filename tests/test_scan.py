@@ -76,6 +76,19 @@ def test_one_key_gives_the_bits_of_the_frame(
     assert found.dp.release_info().cost == "epsilon=100000"
 
 
+def test_one_key_gives_the_same_large_cells(table: pd.DataFrame, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "fresh_key", bytes)
+    monkeypatch.setattr(scan, "BATCH", 256)
+    keys = dp.keys({"page": range(10**5)}) * dp.keys({"a.b": range(10**4)})
+    frames = []
+    for frame in (table, dp.scan(home)):
+        grouped = frame.dp.protect(id="user").bound(rows=3).groupby("page", "a.b", keys=keys)
+        query = grouped.agg(n=dp.count(), x=dp.sum("x", 0, 10))
+        frames.append(query.release(epsilon=1, at_least={"n": 75}, budget=dp.Budget(epsilon=1)))
+    assert len(frames[0]) > 100
+    pd.testing.assert_frame_equal(*frames)
+
+
 def test_rows_as_units_stream_without_a_bound(table: pd.DataFrame, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "BATCH", 256)
     keys = {"page": range(12)}

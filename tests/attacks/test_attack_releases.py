@@ -68,6 +68,21 @@ def test_answers_together_keep_the_claim_of_the_release(cost: str) -> None:
         assert 0.3 < certified(one, other, SCORES[cost]) <= 1
 
 
+@each_cost
+@pytest.mark.parametrize("least", [1, 3])
+def test_what_reaches_a_threshold_keeps_the_claim(least: int, cost: str) -> None:
+    """Whether a cell comes out, and how large: without a row it is found by skipping, with one it is noised by name."""
+    outcomes = []
+    for rows in (0, N):
+        private = pd.DataFrame(columns(N, rows)).dp.protect().groupby("k", keys=dp.keys({"k": range(N)}))
+        table = private.agg(n=dp.count()).release(**COSTS[cost], at_least=least, budget=dp.Budget(rho=9))
+        outcome = np.zeros(N)
+        outcome[table["k"]] = table["n"]
+        outcomes.append(outcome)
+    # The rarer it is to come out, the less so many draws can certify.
+    assert 0.7 < certified(*outcomes, SCORES[cost]) <= 1
+
+
 # -- grids -----------------------------------------------------------------------------------------------------------
 
 
