@@ -24,7 +24,7 @@ from typing import Any
 from dpframe import errors
 from dpframe.accessor import attach
 from dpframe.accounting import Budget
-from dpframe.aggregates import count, mean, sum
+from dpframe.aggregates import count, mean, std, sum, var
 from dpframe.keys import Keys, keys
 from dpframe.plan import cut
 from dpframe.result import ReleaseInfo
@@ -40,7 +40,9 @@ __all__ = [
     "errors",
     "keys",
     "mean",
+    "std",
     "sum",
+    "var",
 ]
 
 

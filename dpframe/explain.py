@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dpframe.accounting import cost as read_cost
 from dpframe.errors import MissingBoundError
-from dpframe.plan import Sum
+from dpframe.plan import Squares, Sum
 from dpframe.privacy import analyse, calibrate
 from dpframe.query import Question
 from dpframe.release import CONFIDENCE, reach, words
@@ -22,7 +22,7 @@ def explanation(question: Question, epsilon: object = None, rho: object = None, 
         lines.append(f"  groups  {groups}; rows of other groups are dropped")
     if plan.unit.id is not None:
         lines.append(f"  policy  rows without {plan.unit.id.name} are dropped")
-    if any(isinstance(s, Sum) for _, _, prepared in question.answers for s in prepared.statistics):
+    if any(isinstance(s, Sum | Squares) for _, _, prepared in question.answers for s in prepared.statistics):
         lines.append("  policy  missing values (null, NaN) add nothing; infinities count as the nearer bound")
     try:
         measured = analyse(question)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -292,7 +293,42 @@ class Sum:
         return max(abs(round((float(end) - float(self.center)) / self.grid)) for end in (self.low, self.high))
 
 
-Statistic = Count | Sum
+@dataclass(frozen=True)
+class Squares:
+    """The sum over a group of ``rint((clip(x, low, high) - center)**2 / grid) - shift``: an exact integer.
+
+    ``grid`` is a power of two and ``shift`` about half of the largest square, both fixed by public bounds: so one
+    row, rounded before it is summed, moves the sum by at most ``reach`` grid steps, half of what a square may be.
+    Halves are rounded up where the column is ``integer``. Rows whose value is missing add nothing.
+    """
+
+    ref: str
+    low: Number
+    high: Number
+    center: Number
+    grid: float
+    shift: int
+    integer: bool
+
+    @property
+    def bits(self) -> int:
+        """The binary logarithm of the grid."""
+        return math.frexp(self.grid)[1] - 1
+
+    @property
+    def reach(self) -> int:
+        """The furthest that one row moves the statistic, in grid steps, by the arithmetic of every row."""
+        largest = max(self._square(end) for end in (self.low, self.high))
+        return max(self.shift, largest - self.shift)
+
+    def _square(self, value: Number) -> int:
+        if self.integer:
+            return (int(value) - int(self.center)) ** 2 + (1 << self.bits >> 1) >> self.bits
+        deviation = float(value) - float(self.center)
+        return round(deviation * deviation / self.grid)
+
+
+Statistic = Count | Sum | Squares
 
 
 def at_least_one(value: object, what: str) -> int:

@@ -15,7 +15,7 @@ from dpframe.backends import Request, backend_of
 from dpframe.errors import DataPlaneError, KeysError, PlanError
 from dpframe.keys import MOST_CELLS
 from dpframe.mechanisms import Mechanism
-from dpframe.plan import Define, GroupBound, Statistic, Sum
+from dpframe.plan import Define, GroupBound, Squares, Statistic, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
 from dpframe.query import Question
 from dpframe.result import AtLeast, ColumnInfo, ReleaseInfo, StatisticInfo, dumps
@@ -171,6 +171,9 @@ def words(statistic: Statistic, names: Mapping[str, str]) -> str:
     if isinstance(statistic, Sum):
         shift = f" - {statistic.center:g}" if statistic.center else ""
         return f"sum of clip({names[statistic.ref]}, {statistic.low:g}, {statistic.high:g}){shift}"
+    if isinstance(statistic, Squares):
+        clip = f"clip({names[statistic.ref]}, {statistic.low:g}, {statistic.high:g}) - {statistic.center:g}"
+        return f"sum of ({clip})^2 - {statistic.shift * statistic.grid:g}"
     return "count of rows" if statistic.ref is None else f"count of rows with {names[statistic.ref]}"
 
 

@@ -11,9 +11,10 @@ import dpframe as dp
 def test_intervals_hold_the_exact_answer_as_often_as_they_say() -> None:
     draw = np.random.default_rng(3)
     members = pd.DataFrame({"level": draw.choice(["a", "b"], 60), "age": draw.integers(0, 99, 60)})
-    query = members.dp.protect().groupby("level", keys=["a", "b"]).agg(n=dp.count(), age=dp.mean("age", 0, 99))
+    answers = {"n": dp.count(), "age": dp.mean("age", 0, 99), "var": dp.var("age", 0, 99), "std": dp.std("age", 0, 99)}
+    query = members.dp.protect().groupby("level", keys=["a", "b"]).agg(**answers)
     exact = query.release(budget=dp.Budget.unlimited())
-    held = {"n": 0, "age": 0}
+    held = dict.fromkeys(answers, 0)
     draws = 300
     for _ in range(draws):
         answer = query.release(epsilon=0.5, ci=0.8, budget=dp.Budget(epsilon=1))

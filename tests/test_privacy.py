@@ -157,6 +157,8 @@ SCALES: dict[str, tuple[Any, list[Any], bool, list[tuple[float, float]]]] = {
     "3 rows: sum of floats": (ROWS3, [dp.sum("x", -2, 5)], True, [(15, 225)]),
     "3 rows: mean of integers": (ROWS3, [dp.mean("n", 0, 21)], False, [(33, 1089), (3, 9)]),
     "3 rows: mean of floats": (ROWS3, [dp.mean("x", 0, 21)], False, [(31.5, 992.25), (3, 9)]),
+    "3 rows: variance of integers": (ROWS3, [dp.var("n", 0, 10)], False, [(15, 225), (39, 1521), (3, 9)]),
+    "3 rows: deviation of floats": (ROWS3, [dp.std("x", -10, 10)], True, [(30, 900), (150, 22500), (3, 9)]),
     "id, 9 rows: grouped count": (TABLE.dp.protect(id="user").bound(rows=9), [dp.count()], True, [(9, 81)]),
     "id, 4 × 2: grouped count": (ID_4X2, [dp.count()], True, [(8, 16)]),
     "id, 4 × 2 of g: total count": (ID_4X2, [dp.count()], False, [(8, 64)]),
@@ -203,6 +205,16 @@ def test_shares_are_all_of_the_cost() -> None:
 def test_one_count_serves_all_that_need_it() -> None:
     parts = analyse(ROWS3.agg(n=dp.count(), a=dp.mean("n", 0, 2), s=dp.sum("n", 0, 2)).question)
     assert [part.share for part in parts] == [Fraction(1, 3) + Fraction(1, 15), Fraction(4, 15), Fraction(1, 3)]
+
+
+def test_a_variance_shares_its_parts_with_mean_count_and_deviation() -> None:
+    together = ROWS3.agg(dp.var("n", 0, 9), dp.std("n", 0, 9), dp.mean("n", 0, 9), dp.count())
+    parts = analyse(together.question)
+    assert [part.share for part in parts] == [
+        Fraction(4, 22) + Fraction(4, 20),
+        Fraction(4, 22),
+        Fraction(3, 22) + Fraction(1, 20) + Fraction(1, 4),
+    ]
 
 
 def test_noise_is_never_rounded_down() -> None:

@@ -10,6 +10,7 @@ from dpframe.aggregates.clip import bounds
 from dpframe.aggregates.count import CountRows, count
 from dpframe.aggregates.mean import Mean, mean
 from dpframe.aggregates.sum import SumOf, sum
+from dpframe.aggregates.variance import Variance, std, var
 
 __all__ = [
     "Aggregate",
@@ -19,8 +20,11 @@ __all__ = [
     "Noisy",
     "Prepared",
     "SumOf",
+    "Variance",
     "bounds",
     "count",
     "mean",
+    "std",
     "sum",
+    "var",
 ]

@@ -1,4 +1,4 @@
-"""From clipping bounds to an exact integer sum: the checks and the grid that sum and mean share."""
+"""From clipping bounds to an exact integer sum: the checks and the grids that sum, mean and variance share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numbers
 from decimal import Decimal
 
 from dpframe.errors import BoundsError, ColumnTypeError
-from dpframe.plan import Column, Number, Schema, Sum, Type
+from dpframe.plan import Column, Number, Schema, Squares, Sum, Type
 
 LARGEST_STEP = 2**30
 """One row moves a sum by at most this many grid steps, so 2**32 rows of a group stay below 2**62: a 64-bit
@@ -27,7 +27,7 @@ def clipped(schema: Schema, name: str, low: object, high: object, *, centered: b
     column = schema[name]
     if column.type not in (Type.INTEGER, Type.FLOAT):
         raise ColumnTypeError(
-            f"{name!r} is a {column.type.value} column; only numbers have a sum or a mean. "
+            f"{name!r} is a {column.type.value} column; only numbers have a sum, a mean or a variance. "
             f"Turn it into one first, for instance .assign({_word(name)}='cast({name} as double)')."
         )
     if low is None and high is None and column.bounds is not None:
@@ -87,6 +87,32 @@ def _floats(column: Column, low: float, high: float, *, centered: bool) -> Sum:
     furthest = max(abs(low - center), abs(high - center))
     grid = math.ldexp(1.0, math.frexp(furthest)[1] - LARGEST_STEP.bit_length() + 1)
     return Sum(column.ref, low, high, center, grid, integer=False)
+
+
+def squares(column: Column, deviations: Sum) -> Squares:
+    """The exact sum of the squares of those deviations, on the finest grid that keeps to ``LARGEST_STEP``.
+
+    Shifted by half of the largest square, a row's square reaches half as far; so it may have twice the steps.
+
+    Raises
+    ------
+    BoundsError
+        For bounds whose squares would leave the range of doubles.
+    """
+    low, high, center = deviations.low, deviations.high, deviations.center
+    if deviations.integer:
+        largest = deviations.reach**2
+        bits = max(0, (largest - 1).bit_length() - LARGEST_STEP.bit_length())
+        steps = largest + (1 << bits >> 1) >> bits
+        return Squares(deviations.ref, low, high, center, math.ldexp(1.0, bits), steps // 2, integer=True)
+    furthest = max(abs(float(end) - float(center)) for end in (low, high))
+    if not 1e-120 < furthest < 1e120:
+        raise BoundsError(
+            f"The bounds ({low}, {high}) of {column.name!r} are no numbers of ordinary size once they are squared: "
+            f"use other units, as in .assign({_word(column.name)}='{column.name} / 1e100')."
+        )
+    grid = math.ldexp(1.0, math.frexp(furthest * furthest)[1] - LARGEST_STEP.bit_length())
+    return Squares(deviations.ref, low, high, center, grid, round(furthest * furthest / grid) // 2, integer=False)
 
 
 def _word(name: str) -> str:

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.backends.base import Request, Sums
-from dpframe.kernels.bounding import add_floats, add_integers, add_rows
+from dpframe.kernels.bounding import add_float_squares, add_floats, add_integer_squares, add_integers, add_rows
 from dpframe.kernels.codes import ABSENT, NONE, Table, fold, span
 from dpframe.keys import ARROW, Factor, Keys
-from dpframe.plan import Count, Statistic, Type
+from dpframe.plan import Count, Squares, Statistic, Type
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -151,12 +151,20 @@ def _add(table: pa.Table, cell: Ints, statistic: Statistic, out: Ints) -> None:
     column = table[statistic.ref].combine_chunks()
     if isinstance(statistic, Count):
         add_rows(cell, absent(column), out)
-    elif statistic.integer:
+        return
+    rows = cell, numbers(column), missing(column)
+    if statistic.integer:
         limits = int(statistic.low), int(statistic.high), int(statistic.center)
-        add_integers(cell, numbers(column), missing(column), *limits, out)
+        if isinstance(statistic, Squares):
+            add_integer_squares(*rows, *limits, statistic.bits, statistic.shift, out)
+        else:
+            add_integers(*rows, *limits, out)
     else:
         floats = float(statistic.low), float(statistic.high), float(statistic.center), statistic.grid
-        add_floats(cell, numbers(column), missing(column), *floats, out)
+        if isinstance(statistic, Squares):
+            add_float_squares(*rows, *floats, statistic.shift, out)
+        else:
+            add_floats(*rows, *floats, out)
 
 
 def at_once(threads: int, work: Sequence[Callable[[], Any]]) -> Iterator[Any]:

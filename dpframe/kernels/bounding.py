@@ -321,3 +321,33 @@ def add_floats(
         value = values[row]
         if cell[row] >= 0 and value == value and not (skip.size and skip[row]):
             out[cell[row]] += np.int64(np.rint((min(max(value, low), high) - center) / grid))
+
+
+@kernel
+def add_integer_squares(
+    cell: Ints, values: Any, skip: Any, low: int, high: int, center: int, bits: int, shift: int, out: Ints
+) -> None:
+    """Add ``(clip(value, low, high) − center)² / 2**bits``, halves rounded up, less ``shift``, of each row to its cell.
+
+    No deviation is beyond 2**30, so no square leaves 64 bits.
+    """
+    half = np.int64(1) << bits >> 1
+    for row in range(cell.size):
+        if cell[row] >= 0 and not (skip.size and skip[row]):
+            deviation = np.int64(min(max(values[row], low), high) - center)
+            out[cell[row]] += ((deviation * deviation + half) >> bits) - shift
+
+
+@kernel
+def add_float_squares(
+    cell: Ints, values: Any, skip: Any, low: float, high: float, center: float, grid: float, shift: int, out: Ints
+) -> None:
+    """Add ``rint((clip(value, low, high) − center)²/grid) − shift`` of each row to its cell; NaN adds nothing.
+
+    Monotone in the deviation's size, as :func:`add_floats`; again no product meets a sum before it is rounded.
+    """
+    for row in range(cell.size):
+        value = values[row]
+        if cell[row] >= 0 and value == value and not (skip.size and skip[row]):
+            deviation = min(max(value, low), high) - center
+            out[cell[row]] += np.int64(np.rint(deviation * deviation / grid)) - shift

@@ -77,6 +77,8 @@ def ask(private: Any, chain: list[Any], grouping: tuple[str, ...]) -> Any:
         "i": dp.sum("n", -3, 20),
         "m": dp.mean("x", 1, 2.5),
         "k": dp.mean("n", 0, 9),
+        "v": dp.var("x", 1, 2.5),
+        "w": dp.std("n", -(2**20), 2**20 + 3),
     }
     if not grouping:
         return private.agg(**answers)
