@@ -119,6 +119,7 @@ def test_the_tables_say_met_missed_missing_and_not_measured() -> None:
         "pandas-all": measured(dpframe=1.6, plain_pandas=1.0) | {"title": "all", "rows": 0},
         "pandas-big": measured(dpframe=15.0, plain_pandas=20.0) | {"title": "fifty", "rows": 50},
         "scan": measured(dpframe="dp.scan", plain_pandas=1.0) | {"title": "scanned", "rows": 0},
+        "members": measured(dpframe=1.0, OpenDP="gone", Tumult_Analytics="no Java") | {"title": "books", "rows": 0},
     }
     text = markdown(lines(FULL), found)
     assert "| pandas, 5M rows, count | plain pandas | 1.40 × | 1.5 × | met |" in text
@@ -126,6 +127,7 @@ def test_the_tables_say_met_missed_missing_and_not_measured() -> None:
     assert "| pandas, 50M rows, count | dpframe, five | 10.71 × | 11 × | met |" in text
     assert "| pandas, 50M rows, count |  | 2.00 × the columns | 3 × the columns | met |" in text
     assert "| dp.scan, 5M rows, count |  | | 4 GiB | dpframe is not there yet: dp.scan |" in text
+    assert "| Tumult Analytics | | 1/15 × | Tumult Analytics is not there yet: no Java |" in text
     assert "| Spark, 5M rows, count | plain Spark | | 1.8 × | not measured |" in text
     assert series(found)["dpframe on pandas"] == {5: 1.4, 50: 15.0}
     assert plot(found).count("<polyline") == 2

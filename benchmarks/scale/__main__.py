@@ -40,7 +40,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, default=environments.HOME, help="the peers' environments")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results go")
     parser.add_argument("--rounds", type=int, default=7, help="at most so many rounds of each")
-    parser.add_argument("--seconds", type=float, default=30, help="no round of a case begins after so many seconds")
+    parser.add_argument("--seconds", type=float, default=15, help="no round of a case begins after so many seconds")
     return parser.parse_args()
 
 
@@ -58,7 +58,7 @@ def selected(asked: argparse.Namespace) -> list[Line]:
 def main() -> None:
     """Run the lines and write the three files after each."""
     asked = options()
-    limits = Limits(2, 5, 300) if asked.quick else Limits(asked.rounds, asked.seconds, 3600 if asked.big else 900)
+    limits = Limits(2, 5, 300) if asked.quick else Limits(asked.rounds, asked.seconds, 3600 if asked.big else 1800)
     kept = asked.results / "scale.json"
     found: dict[str, Any] = {"lines": {}}
     if not asked.quick and kept.exists():

@@ -191,7 +191,7 @@ def _spark(sizes: Sizes) -> list[Line]:
     )
     many = Line(
         "crowded",
-        f"Spark, {sizes.crowded:,} released groups",
+        f"Spark, {sizes.crowded:,} released groups; the plain ones are written",
         frozenset({"spark"}),
         partial(data.crowded, cells=sizes.crowded),
         SPARK,

@@ -49,8 +49,7 @@ def verdicts(lines: Sequence[Line], found: Found) -> list[str]:
                 continue
             got = measured(bar, line, found)
             if got is None:
-                reason = _reason(found[line.name]["contenders"])
-                rows.append(f"| {line.title} | {against} | | {most} | {reason} |")
+                rows.append(f"| {line.title} | {against} | | {most} | {_reason(bar, line, found)} |")
                 continue
             shown = f"1/{1 / got:.1f}" if bar.at_most < 0.5 and 0 < got < 1 else f"{got:.2f}"
             verdict = "met" if got <= bar.at_most else "**missed**"
@@ -58,10 +57,12 @@ def verdicts(lines: Sequence[Line], found: Found) -> list[str]:
     return rows
 
 
-def _reason(contenders: Mapping[str, Mapping[str, Any]]) -> str:
-    """Why a comparison was not to be had."""
-    reasons = [f"{who} {_why(each)}" for who, each in contenders.items() if each["reason"]]
-    return "; ".join(reasons[:1]) or "not measured"
+def _reason(bar: Bar, line: Line, found: Found) -> str:
+    """Why a comparison was not to be had: one of its sides has no figures."""
+    here = found[line.name]["contenders"]
+    sides = {line.contenders[0].who: here, bar.against: found.get(bar.line, {}).get("contenders", here)}
+    reasons = [f"{who} {_why(there[who])}" for who, there in sides.items() if who in there and there[who]["reason"]]
+    return reasons[0] if reasons else "not measured"
 
 
 def _why(outcome: Mapping[str, Any]) -> str:
@@ -131,5 +132,6 @@ Seconds and CPU seconds (the whole tree of processes: a JVM and Python workers t
 the resident memory of the tree at its highest during a round, the loaded table and the interpreter included. A warm
 JVM keeps what it once took, so Spark's peaks say little more than the session's settings. Ratios are to the first row
 of each block. In-memory engines start from a table in memory; Spark and `dp.scan` read Parquet within the time. A plain
-query neither bounds nor adds noise; `bounded by hand` bounds, without noise. OpenDP's default bounding fails in this
-version, so it keeps the first groups, nine of each user."""
+query neither bounds nor adds noise, and plain Spark computes its groups and throws them away, unless the line says that
+they are written; `bounded by hand` bounds, without noise. OpenDP's default bounding fails in this version, so it keeps
+the first groups, nine of each user; nothing in diffprivlib bounds, pandas does by hand."""

@@ -20,7 +20,7 @@ class Limits:
     """How long to go on: at most so many rounds, none begun after so many seconds, and when to give up on a case."""
 
     rounds: int = 7
-    seconds: float = 30
+    seconds: float = 15
     deadline: float = 900
 
 
