@@ -74,6 +74,30 @@ def test_the_meter_sees_memory_and_cpu_seconds_of_children() -> None:
     assert meter.cpu_seconds(pids) - cpu > 0.45
 
 
+@LINUX
+def test_the_meter_sees_cpu_seconds_of_children_that_nobody_waited_for() -> None:
+    # As under Spark's daemon of Python workers: the system forgets what such a child has used.
+    busy = "import time\nwhile time.process_time() < 0.5: pass"
+    forgetful = f"""
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if not os.fork():
+    os.execv(sys.executable, [sys.executable, "-c", {busy!r}])
+try:
+    os.wait()
+except ChildProcessError:
+    print("gone", flush=True)
+sys.stdin.read()
+"""
+    command = [sys.executable, "-c", forgetful]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        with meter.watching(parent.pid) as watch:
+            assert parent.stdout.readline() == b"gone\n"
+        assert meter.cpu_seconds(meter.tree(parent.pid)) < 0.4
+        assert 0.4 < watch.spent() < 0.8
+
+
 def test_a_case_runs_in_its_own_process_and_says_what_is_missing(tmp_path: Path) -> None:
     table, log = str(data.log(tmp_path, 1_000)), tmp_path / "case.log"
     case = meter.Case(sys.executable, "with_duckdb", "plain", {"path": table, "of": "log"}, 60, log)

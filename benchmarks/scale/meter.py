@@ -15,10 +15,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ EVERY = 0.02
 
 AGAIN = 10
 """Every so many looks, the list of processes is made anew."""
+
+Process = tuple[int, int]
+"""A process' number, and when it began: numbers are used again."""
 
 PATIENCE = 10
 """Seconds that a case's processes get to end by themselves."""
@@ -96,20 +99,24 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def cpu_seconds(pids: list[int]) -> float:
-    """User and system seconds of the processes, and of their children that have ended."""
+def look(pids: Iterable[int]) -> dict[Process, tuple[float, int]]:
+    """CPU seconds of each process that is there, without its children's, and its resident bytes."""
+    seen = {}
+    for pid in pids:
+        fields = _stat(pid)
+        if fields:
+            seen[pid, int(fields[19])] = (sum(map(int, fields[11:13])) / TICK, int(fields[21]) * PAGE)
+    return seen
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """CPU seconds of the processes that are there, and of their children that have ended and were waited for."""
     return sum(sum(map(int, fields[11:15])) for pid in pids if (fields := _stat(pid))) / TICK
 
 
-def resident(pids: list[int]) -> int:
+def resident(pids: Iterable[int]) -> int:
     """Resident bytes, summed over the processes."""
-    total = 0
-    for pid in pids:
-        try:
-            total += int((PROC / str(pid) / "statm").read_text().split()[1]) * PAGE
-        except OSError:
-            continue
-    return total
+    return sum(size for _, size in look(pids).values())
 
 
 def _forget_peak(pid: int) -> None:
@@ -190,13 +197,14 @@ class Case:
         pids = tree(self._process.pid)
         for pid in pids:
             _forget_peak(pid)
-        before, cpu = resident(pids), cpu_seconds(pids)
-        with _watching(self._process.pid) as peaks:
+        before, waited = resident(pids), cpu_seconds(pids)
+        with watching(self._process.pid) as watch:
             print("run", file=self._process.stdin, flush=True)
             done = self._hear("done")
         pids = tree(self._process.pid)
-        peak = max(*peaks, resident(pids), *map(_own_peak, pids))
-        spent = cpu_seconds(pids) - cpu
+        peak = max(watch.peak, *map(_own_peak, pids))
+        # Each falls short of the truth somewhere: see Watch.
+        spent = max(watch.spent(), cpu_seconds(pids) - waited)
         self.rows = done["rows"]
         self._hear("idle")
         return Round(done["seconds"], spent, before, peak)
@@ -222,26 +230,52 @@ def _alive(pid: int) -> bool:
     return bool(fields) and fields[0] != "Z"
 
 
-@contextmanager
-def _watching(root: int) -> Iterator[deque[int]]:
-    """The largest resident memory of a tree of processes while the block runs."""
-    peaks: deque[int] = deque([0], maxlen=1)
-    over = threading.Event()
+@dataclass
+class Watch:
+    """What was seen of a tree of processes while it was watched.
 
-    def look() -> None:
-        looks = 0
-        pids: list[int] = []
-        while not over.is_set():
+    Of children that have ended, the system adds up the CPU time only if somebody waits for them. Spark's daemon of
+    Python workers does not: what they used is known because they were seen using it. (What is not seen are children
+    that live for less than some looks; of those, most are waited for.)
+    """
+
+    peak: int = 0
+    first: dict[Process, float] = field(default_factory=dict)
+    last: dict[Process, float] = field(default_factory=dict)
+
+    def see(self, pids: Iterable[int], *, begun: bool = True) -> None:
+        """Look once. What the first look finds was there before; what comes later began at nothing."""
+        seen = look(pids)
+        self.peak = max(self.peak, sum(size for _, size in seen.values()))
+        for process, (seconds, _) in seen.items():
+            self.first.setdefault(process, 0.0 if begun else seconds)
+            self.last[process] = seconds
+
+    def spent(self) -> float:
+        """CPU seconds of all processes while they were watched."""
+        return sum(seconds - self.first[process] for process, seconds in self.last.items())
+
+
+@contextmanager
+def watching(root: int) -> Iterator[Watch]:
+    """Watch a tree of processes while the block runs."""
+    watch, over = Watch(), threading.Event()
+    watch.see(tree(root), begun=False)
+
+    def keep_looking() -> None:
+        pids = tree(root)
+        for looks in count(1):
+            watch.see(pids)
+            if over.wait(EVERY):
+                return
             if looks % AGAIN == 0:
                 pids = tree(root)
-            peaks.append(max(peaks[0], resident(pids)))
-            looks += 1
-            over.wait(EVERY)
 
-    watcher = threading.Thread(target=look, daemon=True)
+    watcher = threading.Thread(target=keep_looking, daemon=True)
     watcher.start()
     try:
-        yield peaks
+        yield watch
     finally:
         over.set()
         watcher.join()
+        watch.see(tree(root))

@@ -109,10 +109,13 @@ def conditions(present: Sequence[Mapping[str, Any]]) -> list[str]:
     text = [f"{cpu}, {cores} cores, Python {python}." for cpu, cores, python in sorted(stamps)]
     loads = [load for each in present for load in each["load"]]
     days = sorted({each["machine"]["day"] for each in present})
+    revisions = sorted({each["machine"].get("revision", "") for each in present} - {""})
     if loads:
         text.append(
             f"Measured {' and '.join(days[:1] + days[1:][-1:])}; load average between {min(loads):.1f} and "
             f"{max(loads):.1f} at the beginnings and ends of the lines, this benchmark's own work included."
+            + f" On top of {', '.join(revisions)}."
+            * bool(revisions)
         )
     return text
 
