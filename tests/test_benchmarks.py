@@ -98,7 +98,7 @@ sys.stdin.read()
         assert 0.4 < watch.spent() < 0.8
 
 
-def test_a_case_runs_in_its_own_process_and_says_what_is_missing(tmp_path: Path) -> None:
+def test_a_case_runs_in_its_own_process_and_says_why_it_failed(tmp_path: Path) -> None:
     table, log = str(data.log(tmp_path, 1_000)), tmp_path / "case.log"
     case = meter.Case(sys.executable, "with_duckdb", "plain", {"path": table, "of": "log"}, 60, log)
     try:
@@ -122,27 +122,27 @@ def test_a_peer_that_no_python_here_runs_is_unavailable_with_the_reason(
         environments.interpreter("old", tmp_path)
 
 
-def outcome(seconds: float = 0.0, reason: str | None = None, *, missing: bool = False) -> dict[str, Any]:
+def outcome(seconds: float = 0.0, reason: str | None = None) -> dict[str, Any]:
     rounds = [meter.Round(seconds, 2 * seconds, 2**30, 2**31)] if reason is None else []
-    return meter.Outcome(rounds, 2**30, 7, {"numpy": "2"}, reason, missing).as_json()
+    return meter.Outcome(rounds, 2**30, 7, {"numpy": "2"}, reason).as_json()
 
 
 def measured(**seconds: float | str) -> dict[str, Any]:
     stamp = {"cpu": "some", "cores": 2, "python": "3", "day": "2026-01-01", "load": 0.1}
     contenders = {
-        who.replace("_", " "): outcome(got) if isinstance(got, float) else outcome(0, got, missing=True)
+        who.replace("_", " "): outcome(got) if isinstance(got, float) else outcome(0, got)
         for who, got in seconds.items()
     }
     line = {"base": "plain pandas", "load": [0.1, 0.2], "machine": stamp, "contenders": contenders}
     return json.loads(json.dumps(line))
 
 
-def test_the_tables_say_met_missed_missing_and_not_measured() -> None:
+def test_the_tables_say_met_missed_failed_and_not_measured() -> None:
     found = {
         "pandas": measured(dpframe=1.4, plain_pandas=1.0) | {"title": "five", "rows": 5},
         "pandas-all": measured(dpframe=1.6, plain_pandas=1.0) | {"title": "all", "rows": 0},
         "pandas-big": measured(dpframe=15.0, plain_pandas=20.0) | {"title": "fifty", "rows": 50},
-        "scan": measured(dpframe="dp.scan", plain_pandas=1.0) | {"title": "scanned", "rows": 0},
+        "scan": measured(dpframe="no disk", plain_pandas=1.0) | {"title": "scanned", "rows": 0},
         "members": measured(dpframe=1.0, OpenDP="gone", Tumult_Analytics="no Java") | {"title": "books", "rows": 0},
     }
     text = markdown(lines(FULL), found)
@@ -150,8 +150,8 @@ def test_the_tables_say_met_missed_missing_and_not_measured() -> None:
     assert "| plain pandas | 1.60 × | 1.5 × | **missed** |" in text
     assert "| pandas, 50M rows, count | dpframe, five | 10.71 × | 11 × | met |" in text
     assert "| pandas, 50M rows, count |  | 2.00 × the columns | 3 × the columns | met |" in text
-    assert "| dp.scan, 5M rows, count |  | | 4 GiB | dpframe is not there yet: dp.scan |" in text
-    assert "| Tumult Analytics | | 1/15 × | Tumult Analytics is not there yet: no Java |" in text
+    assert "| dp.scan, 5M rows, count |  | | 4 GiB | dpframe did not run: no disk |" in text
+    assert "| Tumult Analytics | | 1/15 × | Tumult Analytics did not run: no Java |" in text
     assert "| Spark, 5M rows, count | plain Spark | | 1.8 × | not measured |" in text
     assert series(found)["dpframe on pandas"] == {5: 1.4, 50: 15.0}
     assert plot(found).count("<polyline") == 2

@@ -61,20 +61,13 @@ class Outcome:
     reason: str | None = None
     """Why it did not run; None when it did."""
 
-    missing: bool = False
-    """The reason is that something does not exist, not that it broke."""
-
     def as_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""
         return asdict(self)
 
 
 class CaseFailed(Exception):
-    """The case ended early; ``missing`` when what it asks for does not exist."""
-
-    def __init__(self, reason: str, *, missing: bool = False) -> None:
-        super().__init__(reason)
-        self.missing = missing
+    """The case ended early; the message says why, in a line."""
 
 
 def tree(root: int) -> list[int]:
@@ -188,7 +181,7 @@ class Case:
             raise CaseFailed(f"the process ended with exit code {self._process.wait()}. {last[:200]}".strip())
         message: dict[str, Any] = json.loads(line)
         if message["said"] != wanted:
-            raise CaseFailed(message["reason"], missing=message["said"] == "not there")
+            raise CaseFailed(message["reason"])
         return message
 
     def run(self) -> Round:

@@ -66,7 +66,7 @@ def _reason(bar: Bar, line: Line, found: Found) -> str:
 
 
 def _why(outcome: Mapping[str, Any]) -> str:
-    return f"{'is not there yet' if outcome['missing'] else 'did not run'}: {outcome['reason']}".replace("|", "\\|")
+    return f"did not run: {outcome['reason']}".replace("|", "\\|")
 
 
 def details(line: Mapping[str, Any]) -> list[str]:

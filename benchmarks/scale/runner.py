@@ -59,7 +59,7 @@ def _take_turns(
                 try:
                     found = cases[who].run()
                 except CaseFailed as error:
-                    outcome.reason, outcome.missing = str(error), error.missing
+                    outcome.reason = str(error)
                     cases.pop(who).close()
                     continue
                 outcome.rows = cases[who].rows
@@ -85,7 +85,7 @@ def _begin(
         log = scratch / f"{contender.module}-{contender.case}.log"
         case = Case(python, contender.module, contender.case, options, limits.deadline, log)
     except (Unavailable, CaseFailed) as error:
-        outcome.reason, outcome.missing = str(error), getattr(error, "missing", False)
+        outcome.reason = str(error)
         print(f"    {contender.who}: {outcome.reason}", file=sys.stderr, flush=True)
         return None
     outcome.columns, outcome.versions = case.columns, case.versions

@@ -22,10 +22,6 @@ PACKAGES = (
 )
 
 
-class NotThere(Exception):
-    """What a case asks for does not exist: in dpframe not yet, in a peer not at all."""
-
-
 @dataclass(frozen=True)
 class Prepared:
     """A case ready to run: the call that is timed, and the bytes of the columns it reads from memory."""
@@ -53,8 +49,6 @@ def main(cases: Mapping[str, Callable[..., Prepared]]) -> None:
             del result
             _give_back()
             say(said="idle")
-    except NotThere as error:
-        say(said="not there", reason=str(error))
     except Exception as error:
         say(said="failed", reason=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         raise

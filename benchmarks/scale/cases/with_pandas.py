@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 
 import dpframe as dp
 from benchmarks.scale import data
-from benchmarks.scale.stage import NotThere, Prepared, main
+from benchmarks.scale.stage import Prepared, main
 from dpframe import kernels
 
 MUCH = 10**9
@@ -89,8 +88,6 @@ def bounded_log(path: str, country: str, agg: str) -> Prepared:
 
 def scan_log(path: str, country: str, agg: str) -> Prepared:
     """dpframe on the log's files, without ever holding them."""
-    if not hasattr(dp, "scan"):
-        raise NotThere("dp.scan")
     files = f"{path}/*.parquet" if Path(path).is_dir() else path
     budget = dp.Budget(epsilon=MUCH)
     return Prepared(lambda: query(dp.scan(files), country, agg).release(epsilon=1, budget=budget))
@@ -122,8 +119,6 @@ def release_sparse(path: str, cells: int, at_least: int | None) -> Prepared:
     count = frame.dp.protect().groupby("item", "region", keys=public).count()
     if at_least is None:
         return Prepared(lambda: count.release(epsilon=1, budget=budget), size(frame))
-    if "at_least" not in inspect.signature(type(count).release).parameters:
-        raise NotThere("release(at_least=)")
     return Prepared(lambda: count.release(epsilon=1, at_least=at_least, budget=budget), size(frame))
 
 
