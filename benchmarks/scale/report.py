@@ -117,6 +117,11 @@ def conditions(present: Sequence[Mapping[str, Any]]) -> list[str]:
             + f" On top of {', '.join(revisions)}."
             * bool(revisions)
         )
+        if max(loads) > 2 * max(cores for _, cores, _ in stamps):
+            text.append(
+                "That is more than it makes by itself: other programs were busy. Seconds are then too long, times of "
+                "contenders that did not take turns are hard to compare, and ratios of CPU seconds tell more."
+            )
     return text
 
 
