@@ -136,6 +136,73 @@ class PrivateFrame(Shown):
             plan = steps.define(plan, name, value)
         return PrivateFrame(self.source, plan)
 
+    def drop_null(self, *columns: str) -> PrivateFrame:
+        """Keep the rows that have a value, neither null nor NaN, in every one of the columns; of none named, in all.
+
+        Raises
+        ------
+        UnknownColumnError
+            For a column that the frame does not have.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> pd.DataFrame({"age": [31.0, None]}).dp.protect().drop_null("age")
+        PrivateFrame(age float)
+          unit    one row
+          filter  age is not null
+        """
+        return PrivateFrame(self.source, steps.drop_null(self.plan, steps.names("drop_null", columns)))
+
+    def fill_null(self, **values: object) -> PrivateFrame:
+        """Put values in the place of null and NaN; what is declared of the column stays where the value fits it.
+
+        Parameters
+        ----------
+        **values
+            A value of each column's own type. With none at all, every column but the id gets 0, ``False``, ``""`` or
+            1970-01-01; timestamps stay as they are.
+
+        Raises
+        ------
+        ColumnTypeError, UnknownColumnError
+            For a value of another type, and for a column that the frame does not have.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> private = pd.DataFrame({"books": [3.0, None]}).dp.protect(bounds={"books": (0, 22)})
+        >>> with dp.Budget.unlimited():
+        ...     float(private.fill_null(books=0).mean("books").release()["books_mean"].iloc[0])
+        1.5
+        """
+        return PrivateFrame(self.source, steps.fill_null(self.plan, values))
+
+    def drop_inf(self, *columns: str) -> PrivateFrame:
+        """Drop the rows with an infinity in any of the columns; of none named, in any float column. Missing stays.
+
+        Raises
+        ------
+        ColumnTypeError, UnknownColumnError
+            For a column that holds no numbers, or that the frame does not have.
+        """
+        return PrivateFrame(self.source, steps.drop_inf(self.plan, steps.names("drop_inf", columns)))
+
+    def fill_inf(self, **pairs: tuple[Number, Number]) -> PrivateFrame:
+        """Put finite numbers in the place of -inf and inf; what is declared of the column stays where they fit it.
+
+        Parameters
+        ----------
+        **pairs
+            Of each column, ``x=(0, 100)``. With none at all, the declared bounds of every float column that has them.
+
+        Raises
+        ------
+        BoundsError, ColumnTypeError, UnknownColumnError
+            For what is not two finite numbers in order, for a column without numbers, and for one that is not there.
+        """
+        return PrivateFrame(self.source, steps.fill_inf(self.plan, pairs))
+
     def select(self, *columns: str) -> PrivateFrame:
         """Keep the named columns, in that order. The privacy unit stays what it was.
 

@@ -15,7 +15,7 @@ from dpframe.backends import Request, backend_of
 from dpframe.errors import DataPlaneError, KeysError, PlanError
 from dpframe.keys import MOST_CELLS
 from dpframe.mechanisms import Mechanism
-from dpframe.plan import Define, GroupBound, Squares, Statistic, Sum
+from dpframe.plan import Filter, GroupBound, Squares, Statistic, Step, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
 from dpframe.query import Question
 from dpframe.result import AtLeast, ColumnInfo, ReleaseInfo, StatisticInfo, dumps
@@ -101,11 +101,14 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
     columns += [] if plan.unit.id is None else [plan.unit.id]
     columns += [column for column in schema if column.ref in {statistic.ref for statistic in statistics}]
     types = {column.ref: column.type for column in columns}
-    expressions = [step.value if isinstance(step, Define) else step.condition for step in plan.steps]
-    read = set(types).union(*(expression.reads for expression in expressions))
+    read, steps = set(types), list[Step]()
+    for step in reversed(plan.steps):  # only those that something rests on
+        if isinstance(step, Filter) or step.ref in read:
+            steps.insert(0, step)
+            read |= (step.condition if isinstance(step, Filter) else step.value).reads
     return Request(
         sources={column.ref: column.type for column in plan.source if column.ref in read},
-        steps=plan.steps,
+        steps=tuple(steps),
         types=types,
         id=None if plan.unit.id is None else plan.unit.id.ref,
         bounds=plan.bounds,

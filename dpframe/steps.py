@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from dpframe import sql
 from dpframe.errors import PlanError
-from dpframe.plan import Column, Cut, Define, Expression, Filter, Schema
+from dpframe.plan import Column, Cut, Define, Expression, Filter, Schema, Type
 from dpframe.query import Plan
 
 
@@ -29,13 +29,76 @@ def mappings(**given: object) -> None:
 
 def keep(plan: Plan, condition: str) -> Plan:
     """The plan with only the rows for which a condition is true, and what that proves to be present."""
+    expression = sql.predicate(condition, plan.schema)
+    return only(plan, expression, sql.proves_present(condition, plan.schema))
+
+
+def only(plan: Plan, condition: Expression, present: Set[str] = frozenset()) -> Plan:
+    """The plan with only the rows for which a condition is true, in which the refs ``present`` are never missing."""
     schema = plan.schema
-    expression = sql.predicate(condition, schema)
-    present = sql.proves_present(condition, schema)
     for column in schema:
         if column.ref in present and column.nullable:
             schema = schema.put(replace(column, nullable=False))
-    return replace(plan, schema=schema, steps=(*plan.steps, Filter(expression)))
+    return replace(plan, schema=schema, steps=(*plan.steps, Filter(condition)))
+
+
+def drop_null(plan: Plan, given: tuple[str, ...]) -> Plan:
+    """The plan with only the rows that have a value in those columns, or in all."""
+    for column in [plan.schema[name] for name in given] or plan.schema:
+        if column.nullable:
+            plan = only(plan, sql.is_present(column), {column.ref})
+    return plan
+
+
+def fill_null(plan: Plan, values: Mapping[str, object]) -> Plan:
+    """The plan with values for what is missing; without any, the empty value of every column that can have one."""
+    unit = plan.unit.id
+    everything = {
+        column.name: sql.EMPTY[column.type]
+        for column in plan.schema
+        # An id in the place of missing ones would make one person of many.
+        if column.type in sql.EMPTY and not (unit and column.ref == unit.ref)
+    }
+    for name, value in (values or everything).items():
+        column = plan.schema[name]
+        keys = None if column.keys is None else tuple(key for key in column.keys if key is not None)
+        value_of = sql.filled(column, value)
+        plan = replenish(plan, replace(column, keys=keys), value_of, [sql.fitting(column, value)])
+    return plan
+
+
+def drop_inf(plan: Plan, given: tuple[str, ...]) -> Plan:
+    """The plan without the rows that have an infinity in those columns, or in any."""
+    numbers = [column for column in plan.schema if column.type is Type.FLOAT]
+    for column in [plan.schema[name] for name in given] or numbers:
+        condition = sql.is_not_infinite(column)
+        if column.type is Type.FLOAT:
+            plan = only(plan, condition)
+    return plan
+
+
+def fill_inf(plan: Plan, pairs: Mapping[str, object]) -> Plan:
+    """The plan with finite numbers for infinities; without any pair, the declared bounds of every float column."""
+    declared = {c.name: c.bounds for c in plan.schema if c.type is Type.FLOAT and c.bounds is not None}
+    if not pairs and not declared:
+        raise PlanError("fill_inf needs numbers for infinities, as in .fill_inf(x=(0, 100)): no column has bounds.")
+    for name, pair in (pairs or declared).items():
+        column = plan.schema[name]
+        low, high = sql.infinities(column, pair)
+        value = sql.clamped(column, low, high)
+        if column.type is Type.FLOAT:
+            plan = replenish(plan, column, value, [low, high])
+    return plan
+
+
+def replenish(plan: Plan, old: Column, value: Expression, new: Sequence[object]) -> Plan:
+    """The plan with values of a column replaced by ``new`` ones: what is declared of it stays if it holds of them."""
+    bounds, keys = old.bounds, old.keys
+    if bounds is not None and not all(bounds[0] <= each <= bounds[1] for each in new):  # type: ignore[operator]
+        bounds = None
+    if keys is not None and not all(each in keys for each in new):
+        keys = None
+    return put(plan, old.name, value, bounds=bounds, keys=keys)
 
 
 def define(plan: Plan, name: str, value: str | Cut) -> Plan:

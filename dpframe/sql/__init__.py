@@ -19,9 +19,23 @@ from dpframe.plan import Expression, Schema, Type
 from dpframe.sql.cut import cut_expression, cut_labels
 from dpframe.sql.grammar import read
 from dpframe.sql.limits import limits
+from dpframe.sql.missing import EMPTY, clamped, filled, fitting, infinities, is_not_infinite, is_present
 from dpframe.sql.terms import article, usable
 
-__all__ = ["cut_expression", "cut_labels", "predicate", "proves_present", "scalar"]
+__all__ = [
+    "EMPTY",
+    "clamped",
+    "cut_expression",
+    "cut_labels",
+    "filled",
+    "fitting",
+    "infinities",
+    "is_not_infinite",
+    "is_present",
+    "predicate",
+    "proves_present",
+    "scalar",
+]
 
 
 def scalar(text: str, schema: Schema) -> Expression:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,30 @@ STEPS: list[tuple[str, Callable[[Any], Any], type[errors.DPFrameError], str]] = 
     ("falling edges", lambda p: p.assign(b=dp.cut("x", [2, 1])), errors.PlanError, "increas"),
     ("cut of text", lambda p: p.assign(b=dp.cut("level", [1, 2])), errors.PlanError, "level"),
     ("too few labels", lambda p: p.assign(b=dp.cut("x", [1, 2, 3], labels=["a"])), errors.PlanError, "label"),
+    ("unknown in drop_null", lambda p: p.drop_null("nope"), errors.UnknownColumnError, "nope"),
+    ("a list in drop_null", lambda p: p.drop_null(["x"]), errors.PlanError, "one by one"),
+    ("unknown in fill_null", lambda p: p.fill_null(nope=1), errors.UnknownColumnError, "nope"),
+    ("fill a float", lambda p: p.fill_null(x="0"), errors.ColumnTypeError, "finite number"),
+    ("fill a float with NaN", lambda p: p.fill_null(x=math.nan), errors.ColumnTypeError, "finite number"),
+    ("fill a float with inf", lambda p: p.fill_null(x=math.inf), errors.ColumnTypeError, "finite number"),
+    ("fill a float with 1e400", lambda p: p.fill_null(x=10**400), errors.ColumnTypeError, "finite number"),
+    ("fill a float with sNaN", lambda p: p.fill_null(x=Decimal("sNaN")), errors.ColumnTypeError, "finite number"),
+    ("fill an integer", lambda p: p.fill_null(i=0.5), errors.ColumnTypeError, "64-bit integer"),
+    ("fill an integer with 2^63", lambda p: p.fill_null(i=2**63), errors.ColumnTypeError, "64-bit integer"),
+    ("fill an integer with True", lambda p: p.fill_null(i=True), errors.ColumnTypeError, "64-bit integer"),
+    ("fill text with a number", lambda p: p.fill_null(level=0), errors.ColumnTypeError, "give text"),
+    ("fill with None", lambda p: p.fill_null(level=None), errors.ColumnTypeError, "give text"),
+    ("fill with a type", lambda p: p.fill_null(level=str), errors.ColumnTypeError, "give text"),
+    ("fill with an array", lambda p: p.fill_null(i=np.array([1, 2])), errors.ColumnTypeError, "64-bit integer"),
+    ("fill with NUL", lambda p: p.fill_null(level="\0"), errors.ExpressionError, "NUL"),
+    ("fill with half a character", lambda p: p.fill_null(level="\ud800"), errors.ExpressionError, "surrogate"),
+    ("fill a timestamp", lambda p: p.fill_null(when="2024-01-01"), errors.ColumnTypeError, "timestamp"),
+    ("drop_inf of text", lambda p: p.drop_inf("level"), errors.ColumnTypeError, "only numbers"),
+    ("fill_inf of text", lambda p: p.fill_inf(level=(0, 1)), errors.ColumnTypeError, "only numbers"),
+    ("fill_inf reversed", lambda p: p.fill_inf(x=(1, 0)), errors.BoundsError, "in order"),
+    ("fill_inf with one", lambda p: p.fill_inf(x=1), errors.BoundsError, "two finite numbers"),
+    ("fill_inf with inf", lambda p: p.fill_inf(x=(0, math.inf)), errors.BoundsError, "two finite numbers"),
+    ("fill_inf of nothing", lambda p: p.fill_inf(), errors.PlanError, "no column has bounds"),
 ]  # fmt: skip
 
 

@@ -46,6 +46,11 @@ steps = st.lists(
             lambda p: p.assign(user="concat(g, 'x')"),
             lambda p: p.rename({"g": "h", "h": "g"}),
             lambda p: p.select("g", "h", "x", "n", "user"),
+            lambda p: p.drop_null("h", "x"),
+            lambda p: p.fill_null(),
+            lambda p: p.fill_null(user="u", g="a", x=-2.5),
+            lambda p: p.drop_inf(),
+            lambda p: p.fill_inf(x=(-1, 2)),
         ]
     ),
     max_size=4,
