@@ -215,7 +215,11 @@ def freeze(table: pa.Table, info: str, like: Any) -> Any:
     """A Spark frame over local rows: fixed values in the plan itself, which no action computes again."""
     session = _spark(like).sparkSession
     table = table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))  # as Spark's own answers are
-    frame = _carrying(session.createDataFrame(table), table.column_names, info)
+    if len(table):
+        local = session.createDataFrame(table)
+    else:  # of which Spark Connect makes no frame: the columns of one row, without it
+        local = session.createDataFrame(pa.table({f.name: pa.nulls(1, f.type) for f in table.schema})).limit(0)
+    frame = _carrying(local, table.column_names, info)
     return frame.pandas_api() if _on_spark(like) else frame
 
 
