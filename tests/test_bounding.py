@@ -122,7 +122,7 @@ def test_codes_of_integers(values: list[int]) -> None:
     table, codes = Table.of(given_, skip)
     seen = list(dict.fromkeys(value for value in values if value != 1))
     assert codes.tolist() == [-1 if value == 1 else seen.index(value) for value in values]
-    assert table.values().tolist() == seen and table.look_up(given_, skip).tolist() == codes.tolist()
+    assert table.known.tolist() == seen and table.look_up(given_, skip).tolist() == codes.tolist()
     assert table.look_up(np.array([1])).tolist() == [-1]
     least, largest = span(given_, skip)
     assert (least, largest) == ((min(seen), max(seen)) if seen else (0, -1))
@@ -131,7 +131,7 @@ def test_codes_of_integers(values: list[int]) -> None:
 def test_a_table_of_codes_grows() -> None:
     values = np.arange(100_000) * 2**40
     table, codes = Table.of(values)
-    assert (codes == np.arange(100_000)).all() and (table.values() == values).all()
+    assert (codes == np.arange(100_000)).all() and (table.known == values).all()
 
 
 def test_values_beyond_a_domain_have_no_cell_even_at_the_ends_of_64_bits() -> None:

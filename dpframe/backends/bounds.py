@@ -95,7 +95,7 @@ def _bound_part(
     """Bound the units of one part."""
     rows, own_ids, cells = (np.concatenate(each) for each in zip(*pieces, strict=True))
     found, unit = Table.of(own_ids)
-    words = _unit_words(ids, found.values(), request.salt)
+    words = _unit_words(ids, found.known, request.salt)
     for limit, grouping in zip(request.bounds, groupings, strict=True):
         start, order, at = by_unit(unit, len(words), rows, cells)
         if isinstance(limit, RowBound):
@@ -189,11 +189,11 @@ def _grouping(table: pa.Table, limit: Bound, salt: bytes) -> Coded | None:
             )
         else:
             found, index = Table.of(_integers(values), absent(values))
-            known = hash_int64(found.values(), key)
+            known = hash_int64(found.known, key)
         hashes = np.append(known, _null(salt))
         index = np.where(index < 0, len(known), index)
         pairs, codes = Table.of(codes * len(hashes) + index)
-        before, here = np.divmod(pairs.values(), len(hashes))
+        before, here = np.divmod(pairs.known, len(hashes))
         words = _chain(words[before], hashes[here], salt)
     return Coded(codes, words)
 

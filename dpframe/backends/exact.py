@@ -117,8 +117,8 @@ def add_up(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> S
         cells = rank = np.arange(n)
     else:
         found, cell = Table.of(cell, cell < 0)
-        rank = np.argsort(found.values())
-        cells = found.values()[rank]
+        rank = np.argsort(found.known)
+        cells = found.known[rank]
     out = np.zeros((len(request.statistics), len(cells)), np.int64)
     work = [partial(_add, table, cell, each, row) for row, each in zip(out, request.statistics, strict=True)]
     list(at_once(threads, work))

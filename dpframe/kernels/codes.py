@@ -34,7 +34,7 @@ def _slot(value: Any, multiplier: Any, shift: Any) -> Any:
 
 @kernel
 def _insert(
-    values: Ints, skip: Mask, begin: int, slots: Ints, count: int, multiplier: Any, shift: Any, codes: Ints
+    values: Ints, skip: Mask, begin: int, slots: Ints, known: Ints, count: int, multiplier: Any, shift: Any, codes: Ints
 ) -> tuple[int, int]:
     """Give codes from row ``begin`` on, until the rows end or half of the slots are taken; (row, count)."""
     mask = slots.size // 2 - 1
@@ -48,10 +48,11 @@ def _insert(
             at = (at + 1) & mask
         code = slots[2 * at + 1]
         if code < 0:
-            if 2 * count > mask:
+            if count == known.size:
                 return row, count
             code = count
             count += 1
+            known[code] = value
             slots[2 * at] = value
             slots[2 * at + 1] = code
         codes[row] = code
@@ -70,34 +71,25 @@ def _look_up(values: Ints, skip: Mask, slots: Ints, multiplier: Any, shift: Any,
             codes[row] = slots[2 * at + 1]
 
 
-@kernel
-def _values(slots: Ints, count: int) -> Ints:
-    out = np.empty(count, np.int64)
-    for at in range(slots.size // 2):
-        if slots[2 * at + 1] >= 0:
-            out[slots[2 * at + 1]] = slots[2 * at]
-    return out
-
-
 NONE = np.empty(0, np.bool_)
 NONE.flags.writeable = False
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A hash table from 64-bit integers to codes 0, 1, …
+    """A hash table from 64-bit integers to codes 0, 1, …; ``known`` has the value of each code.
 
     Examples
     --------
     >>> table, codes = Table.of(np.array([7, 5, 7]))
-    >>> codes, table.values()
+    >>> codes, table.known
     (array([0, 1, 0]), array([7, 5]))
     >>> table.look_up(np.array([5, 6]))
     array([ 1, -1])
     """
 
     slots: Ints
-    count: int
+    known: Ints
     multiplier: np.uint64
 
     @staticmethod
@@ -113,15 +105,15 @@ class Table:
         """
         codes = np.empty(values.size, np.int64)
         multiplier = np.uint64(int.from_bytes(os.urandom(8)) | 1)
-        bits, row, count, slots = SMALLEST, 0, 0, _empty(SMALLEST)
+        bits, row, known = SMALLEST, 0, np.empty(0, np.int64)
         while True:
-            shift = np.uint64(64 - bits)
-            row, count = _insert(values, skip, row, slots, count, multiplier, shift, codes)
+            slots, shift, before = _empty(bits), np.uint64(64 - bits), known
+            known = np.empty(1 << bits - 1, np.int64)
+            _, count = _insert(before, NONE, 0, slots, known, 0, multiplier, shift, np.empty(before.size, np.int64))
+            row, count = _insert(values, skip, row, slots, known, count, multiplier, shift, codes)
             if row == values.size:
-                return Table(slots, count, multiplier), codes
-            known, bits = _values(slots, count), bits + 2
-            slots = _empty(bits)
-            _insert(known, NONE, 0, slots, 0, multiplier, np.uint64(64 - bits), np.empty(count, np.int64))
+                return Table(slots, known[:count], multiplier), codes
+            bits += 2
 
     def look_up(self, values: Ints, skip: Mask = NONE) -> Ints:
         """The code of each value, (n,) int64; −1 for one that is not in the table or skipped."""
@@ -129,10 +121,6 @@ class Table:
         shift = np.uint64(66 - self.slots.size.bit_length())
         _look_up(values, skip, self.slots, self.multiplier, shift, codes)
         return codes
-
-    def values(self) -> Ints:
-        """The value of each code, (count,) int64."""
-        return _values(self.slots, self.count)
 
 
 def _empty(bits: int) -> Ints:
