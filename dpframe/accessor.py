@@ -40,6 +40,8 @@ class Accessor:
         id: str | None = None,
         *,
         rows: int = 1,
+        groups: int | None = None,
+        grouping: str | None = None,
         bounds: Mapping[str, tuple[Number, Number]] | None = None,
         keys: Mapping[str, Iterable[object]] | None = None,
     ) -> PrivateFrame:
@@ -52,6 +54,9 @@ class Accessor:
             an id are dropped. None protects rows.
         rows
             Without ``id``: how many rows one person may have, protected together.
+        groups, grouping
+            With both, ``rows`` counts the rows in each group of the column ``grouping``, of which one person has
+            at most ``groups``; null is one group. Like ``rows`` it is a promise about the data: nothing is cut off.
         bounds
             Clipping bounds of columns, ``{"books": (0, 22)}``, for aggregates that name none.
         keys
@@ -69,9 +74,16 @@ class Accessor:
         PrivateFrame(user string, books integer)
           unit    all rows of one user
         """
-        from dpframe.frame import protect
+        from dpframe.backends import backend_of
+        from dpframe.frame import PrivateFrame
+        from dpframe.steps import begin
 
-        return protect(self._frame, id, rows=rows, bounds=bounds, keys=keys)
+        frame, backend = self._frame, backend_of(self._frame)
+        backend.check(frame)
+        schema = backend.schema(frame)
+        # What the caller does to the frame's columns from here on must not move what is protected; shares the data.
+        frame = frame.copy(deep=False) if hasattr(type(frame), "copy") else frame
+        return PrivateFrame(frame, begin(schema, id, rows, groups, grouping, bounds or {}, keys or {}))
 
     def keys(self, *columns: str) -> Keys:
         """The distinct rows of some columns of this frame as group keys. Only for a *public* frame.

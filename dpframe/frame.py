@@ -10,10 +10,9 @@ from typing import Any
 from dpframe import aggregates, steps
 from dpframe.accounting import Budget
 from dpframe.aggregates import Aggregate, Prepared
-from dpframe.backends import backend_of
 from dpframe.errors import ColumnTypeError, PlanError
 from dpframe.explain import explanation
-from dpframe.keys import Keys, declared, grouping, listed_values
+from dpframe.keys import Keys, grouping
 from dpframe.plan import (
     Bound,
     Cut,
@@ -22,46 +21,10 @@ from dpframe.plan import (
     RowBound,
     Schema,
     Type,
-    Unit,
     at_least_one,
 )
 from dpframe.query import Plan, Question
 from dpframe.release import release
-
-
-def protect(
-    frame: Any,
-    id: str | None = None,
-    *,
-    rows: int = 1,
-    bounds: Mapping[str, tuple[Number, Number]] | None = None,
-    keys: Mapping[str, Iterable[object]] | None = None,
-) -> PrivateFrame:
-    """Begin a private chain on a frame; see :meth:`dpframe.accessor.Accessor.protect`."""
-    backend = backend_of(frame)
-    backend.check(frame)
-    schema = backend.schema(frame)
-    # What the caller does to the frame's columns from here on must not move what is protected; shares the data.
-    frame = frame.copy(deep=False) if hasattr(type(frame), "copy") else frame
-    if id is not None:
-        if rows != 1:
-            raise PlanError("The privacy unit is either rows=k rows or all rows of one id: give one of them.")
-        if schema[id].type not in (Type.INTEGER, Type.STRING, Type.DATE, Type.BOOLEAN):
-            raise ColumnTypeError(
-                f"{id!r} is a {schema[id].type.value} column and cannot be an id: two equal ids must be the same "
-                "value. Turn it into text or an integer before .dp."
-            )
-    steps.mappings(bounds=bounds or {}, keys=keys or {})
-    for name, pair in (bounds or {}).items():
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise PlanError(f"bounds= takes a pair for each column, as in {{{name!r}: (0, 100)}}, not {pair!r}.")
-        schema = schema.put(replace(schema[name], bounds=aggregates.bounds(name, *pair)))
-    for name, values in (keys or {}).items():
-        listed = tuple(sorted(listed_values(name, values), key=lambda v: (v is not None, v)))
-        declared(name, listed).fit(schema)
-        schema = schema.put(replace(schema[name], keys=listed))
-    unit = Unit(None if id is None else schema[id], at_least_one(rows, "rows"))
-    return PrivateFrame(frame, Plan(schema, schema, unit))
 
 
 class Shown:

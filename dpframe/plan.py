@@ -210,17 +210,22 @@ def cut(
 class Unit:
     """The privacy unit: what one neighbour adds or removes.
 
-    Either ``rows`` rows (``id is None``) or all rows that share one value of the column ``id``, which stays
-    the unit whatever becomes of its name.
+    Either ``rows`` rows (``id is None``), or ``rows`` rows in each of ``groups`` groups of the column ``grouping``, or
+    all rows that share one value of the column ``id``. Both columns stay what they are whatever becomes of their names.
     """
 
     id: Column | None = None
     rows: int = 1
+    groups: int | None = None
+    grouping: Column | None = None
 
     def __str__(self) -> str:
         if self.id is not None:
             return f"all rows of one {self.id.name}"
-        return "one row" if self.rows == 1 else f"{self.rows} rows"
+        rows = "one row" if self.rows == 1 else f"{self.rows} rows"
+        if self.grouping is None:
+            return rows
+        return f"{rows} in each of at most {self.groups} groups of {self.grouping.name}"
 
 
 @dataclass(frozen=True)

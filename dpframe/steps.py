@@ -1,4 +1,4 @@
-"""What checks and builds the row-wise steps of a chain: functions from plan to plan. Never holds a frame."""
+"""What checks and builds the beginning and the steps of a chain: functions from plan to plan. Never holds a frame."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from dpframe import sql
-from dpframe.errors import PlanError
-from dpframe.plan import Column, Cut, Define, Expression, Filter, Schema, Type
+from dpframe import aggregates, sql
+from dpframe.errors import ColumnTypeError, PlanError
+from dpframe.keys import declared, listed_values
+from dpframe.plan import Column, Cut, Define, Expression, Filter, Number, Schema, Type, Unit, at_least_one
 from dpframe.query import Plan
 
 
@@ -25,6 +26,44 @@ def mappings(**given: object) -> None:
     for name, value in given.items():
         if not isinstance(value, Mapping):
             raise PlanError(f"{name}= takes a mapping from column names, such as {{'a': ...}}, not {value!r}.")
+
+
+def begin(
+    schema: Schema,
+    id: str | None,
+    rows: int,
+    groups: int | None,
+    grouping: str | None,
+    bounds: Mapping[str, tuple[Number, Number]],
+    keys: Mapping[str, Iterable[object]],
+) -> Plan:
+    """The plan of a frame before any step; see :meth:`dpframe.accessor.Accessor.protect`."""
+    if (groups is None) != (grouping is None):
+        raise PlanError('groups= and grouping= go together, as in protect(rows=2, groups=5, grouping="day").')
+    if id is not None:
+        if rows != 1 or groups is not None:
+            raise PlanError("The privacy unit is either rows=k rows or all rows of one id: give one of them.")
+        if schema[id].type not in (Type.INTEGER, Type.STRING, Type.DATE, Type.BOOLEAN):
+            raise ColumnTypeError(
+                f"{id!r} is a {schema[id].type.value} column and cannot be an id: two equal ids must be the same "
+                "value. Turn it into text or an integer before .dp."
+            )
+    mappings(bounds=bounds, keys=keys)
+    for name, pair in bounds.items():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise PlanError(f"bounds= takes a pair for each column, as in {{{name!r}: (0, 100)}}, not {pair!r}.")
+        schema = schema.put(replace(schema[name], bounds=aggregates.bounds(name, *pair)))
+    for name, values in keys.items():
+        listed = tuple(sorted(listed_values(name, values), key=lambda v: (v is not None, v)))
+        declared(name, listed).fit(schema)
+        schema = schema.put(replace(schema[name], keys=listed))
+    unit = Unit(None if id is None else schema[id], at_least_one(rows, "rows"))
+    if grouping is not None:
+        column = schema[grouping]
+        if column.type in (Type.TIMESTAMP, Type.OTHER, Type.FLOAT):
+            raise ColumnTypeError(f"{column.name!r} is {column.type.value} and cannot be grouped by.")
+        unit = replace(unit, groups=at_least_one(groups, "groups"), grouping=column)
+    return Plan(schema, schema, unit)
 
 
 def keep(plan: Plan, condition: str) -> Plan:

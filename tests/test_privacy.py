@@ -130,6 +130,21 @@ def test_rows_as_the_unit(rows: int) -> None:
     assert contribution(Unit(rows=rows), (), {"c1"}, 8) == Contribution(rows, rows**2)
 
 
+@pytest.mark.parametrize("by", [(), (A,), (B,), (A, B), (B, C), (A, B, C)], ids=lambda by: ",".join(c.name for c in by))
+@pytest.mark.parametrize(("groups", "rows"), [(1, 1), (1, 3), (2, 1), (2, 2), (2, 4)])
+def test_rows_in_groups_as_the_unit(groups: int, rows: int, by: tuple[Column, ...]) -> None:
+    """Every unit that keeps the promise, tried out; both groups of the column may hold rows of any other group."""
+    found = furthest([GroupBound(groups, rows, (A,))], by)
+    said = contribution(Unit(rows=rows, groups=groups, grouping=A), (), {column.ref for column in by}, 2 ** len(by))
+    assert found == said
+    assert said == Contribution(groups * rows, groups * rows**2 if A in by else (groups * rows) ** 2)
+
+
+def test_more_groups_than_there_are_keys_count_as_those() -> None:
+    unit = Unit(rows=2, groups=9, grouping=A)
+    assert contribution(unit, (), {"c1"}, 2) == furthest([GroupBound(9, 2, (A,))], (A,)) == Contribution(4, 8)
+
+
 def test_an_id_without_a_bound_is_refused() -> None:
     with pytest.raises(MissingBoundError, match=r"\.bound\("):
         contribution(ID, (), set(), 1)
@@ -147,6 +162,7 @@ def measured(private: Any, *aggregates: Any, grouped: bool = True) -> list[tuple
 
 
 ROWS3 = TABLE.dp.protect(rows=3)
+ROWS_3X2 = TABLE.dp.protect(rows=2, groups=3, grouping="g")
 ID_4X2 = TABLE.dp.protect(id="user").bound(groups=4, rows_per_group=2, by="g")
 
 SCALES: dict[str, tuple[Any, list[Any], bool, list[tuple[float, float]]]] = {
@@ -159,6 +175,17 @@ SCALES: dict[str, tuple[Any, list[Any], bool, list[tuple[float, float]]]] = {
     "3 rows: mean of floats": (ROWS3, [dp.mean("x", 0, 21)], False, [(31.5, 992.25), (3, 9)]),
     "3 rows: variance of integers": (ROWS3, [dp.var("n", 0, 10)], False, [(15, 225), (39, 1521), (3, 9)]),
     "3 rows: deviation of floats": (ROWS3, [dp.std("x", -10, 10)], True, [(30, 900), (150, 22500), (3, 9)]),
+    "3 × 2 rows of g: grouped count": (ROWS_3X2, [dp.count()], True, [(6, 12)]),
+    "3 × 2 rows of g: total count": (ROWS_3X2, [dp.count()], False, [(6, 36)]),
+    "3 × 2 rows of g: sum": (ROWS_3X2, [dp.sum("n", -2, 5)], True, [(30, 300)]),
+    "3 × 2 rows of g, renamed": (
+        ROWS_3X2.rename({"g": "h", "n": "g"}).rename({"g": "n", "h": "g"}),
+        [dp.count()],
+        True,
+        [(6, 12)],
+    ),
+    "3 × 2 rows of g, redefined": (ROWS_3X2.assign(g="'a'"), [dp.count()], True, [(6, 36)]),
+    "3 × 2 rows of g, filled": (ROWS_3X2.fill_null(g="a"), [dp.count()], True, [(6, 36)]),
     "id, 9 rows: grouped count": (TABLE.dp.protect(id="user").bound(rows=9), [dp.count()], True, [(9, 81)]),
     "id, 4 × 2: grouped count": (ID_4X2, [dp.count()], True, [(8, 16)]),
     "id, 4 × 2 of g: total count": (ID_4X2, [dp.count()], False, [(8, 64)]),

@@ -9,6 +9,9 @@ bounds matter. With ``c_g`` the rows that one unit has in group ``g``:
 unit, bound                           L1 = max Σ c_g      L2² = max Σ c_g²
 ====================================  ==================  =========================
 k rows                                k                   k²
+g groups × r rows, of a column that   g·r                 g·r²
+the query groups by
+g groups × r rows, of another         g·r                 (g·r)²
 an id, at most k rows                 k                   k²
 an id, g groups × r rows, of a        g·r                 g·r²
 grouping that the query refines
@@ -16,7 +19,7 @@ an id, g groups × r rows, of          g·r                 (g·r)²
 another grouping
 ====================================  ==================  =========================
 
-The k² is reached by k rows in one group. In the third line each of the ``g`` groups of the bound holds at
+The k² is reached by k rows in one group. Where g·r² stands, each of the ``g`` groups of the bound holds at
 most ``r`` rows, all in one group of the query or not, so its part of Σ c² is at most r². When several bounds
 hold, each is a valid limit and so is the least of each column; and when every ``c_g ≤ r`` and Σ c_g ≤ k, then
 Σ c_g² ≤ r·k.
@@ -58,6 +61,9 @@ def contribution(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int)
     >>> contribution(Unit(id=user), [GroupBound(groups=4, rows_per_group=2)], {"c1"}, groups=100)
     Contribution(l1=8, l2_squared=16)
     """
+    if unit.id is None and unit.groups is not None and unit.grouping is not None:
+        # What a bound would enforce is promised here: the same limit holds.
+        return _one(GroupBound(unit.groups, unit.rows, (unit.grouping,)), by, groups)
     if unit.id is None:
         return Contribution(unit.rows, unit.rows**2)
     if not bounds:

@@ -134,6 +134,22 @@ def by_row(engine: Engine, table: pd.DataFrame, chain: Any, grouping: Any, rows:
     check(engine, table, kept, lambda door: ask(door.protect(rows=rows), chain, grouping))
 
 
+def by_rows_in_groups(
+    engine: Engine, table: pd.DataFrame, chain: Any, grouping: Any, groups: int, rows: int, at: int
+) -> None:
+    here = table["h"].fillna("null")
+    # A unit of the largest size, from anywhere in the table.
+    turned = np.roll(np.arange(len(table)), at)
+    some = list(dict.fromkeys(here.iloc[turned]))[:groups]
+    taken = [i for each in some for i in turned[(here.iloc[turned] == each).to_numpy()][:rows]]
+    kept = table.drop(index=table.index[taken])
+
+    def query_of(door: Any) -> Any:
+        return ask(door.protect(rows=rows, groups=groups, grouping="h"), chain, grouping)
+
+    check(engine, table, kept, query_of)
+
+
 def hold(law: Any, engine: Engine, *strategies: Any) -> None:
     (QUICK if engine.name == "pandas" else FEW)(given(*strategies)(law))(engine)
 
@@ -144,6 +160,10 @@ def test_an_id_moves_no_statistic_further_than_declared(engine: Engine) -> None:
 
 def test_rows_move_no_statistic_further_than_declared(engine: Engine) -> None:
     hold(by_row, engine, tables, steps, groupings, st.integers(1, 3), st.integers(0, 100))
+
+
+def test_rows_in_groups_move_no_statistic_further_than_declared(engine: Engine) -> None:
+    hold(by_rows_in_groups, engine, tables, steps, groupings, small, small, st.integers(0, 100))
 
 
 def test_the_law_would_notice_a_missing_bound(engine: Engine) -> None:
