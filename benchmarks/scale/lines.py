@@ -207,26 +207,30 @@ def _spark(sizes: Sizes) -> list[Line]:
 
 def _keys(sizes: Sizes) -> list[Line]:
     options = {"cells": sizes.cells, "at_least": sizes.at_least}
-    dense = "noise on every cell"
     title = f"{sizes.cells:,} keys, {sizes.filled:,} not empty, at_least={sizes.at_least}"
+    noise = "noise on every cell, by hand"
+    every = "dpframe, every cell"
+    all_cells = options | {"at_least": None}
 
-    def line(engine: str, *more: Contender) -> Line:
+    def line(engine: str, name: str, dense: str, *more: Contender) -> Line:
         return Line(
             f"keys-{engine}",
-            f"{'pandas' if engine == 'pandas' else 'Spark'}, {title}",
+            f"{name}, {title}",
             frozenset({"keys"}),
             partial(data.sparse, cells=sizes.cells, filled=sizes.filled),
             dense,
             (
                 Contender(DPFRAME, f"with_{engine}", "release_sparse", options),
-                Contender(dense, f"with_{engine}", "dense_sparse", options),
+                Contender(noise, f"with_{engine}", "dense_sparse", options),
                 *more,
             ),
             (Bar("time", 1 / 25, dense),),
         )
 
-    every = Contender("dpframe, every cell", "with_pandas", "release_sparse", options | {"at_least": None})
-    return [line("pandas", every), line("spark")]
+    return [
+        line("pandas", "pandas", every, Contender(every, "with_pandas", "release_sparse", all_cells)),
+        line("spark", "Spark", noise),
+    ]
 
 
 def _peers(sizes: Sizes) -> list[Line]:
