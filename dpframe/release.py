@@ -70,6 +70,8 @@ def release(
     )
     spent = str(cost) if budget.private else "nothing"
     info = dumps(describe(question, calibrated, spent, budget.private, confidence, shown))
+    if least is None and backend.spreads is not None and backend.spreads(frame, asked.keys.size):
+        return guarded(lambda: backend.spread(frame, asked, finish.rows, info))
     sums = guarded(lambda: backend.aggregate(frame, asked))
     rows = finish.rows(sums.dense(len(asked.keys))) if least is None else finish.reaching(sums, least)
     return backend.freeze(rows, info, frame)

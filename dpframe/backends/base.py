@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -85,6 +85,11 @@ class Sums:
         return every
 
 
+Rows = Callable[[Ints, int], pa.Table]
+"""From the exact statistics of the cells ``start``, ``start + 1``, …, (statistics, n), to their rows of the answer, on
+any machine and any number of times the same."""
+
+
 class CellNoise(Protocol):
     """What a table mechanism does, as far as an engine is concerned."""
 
@@ -131,6 +136,13 @@ class Backend(Protocol):
 
     def aggregate(self, frame: Any, request: Request) -> Sums:
         """The exact statistics. The first and only time that rows are read."""
+
+    spreads: Callable[[Any, int], bool] | None
+    """Whether the answer for a frame with so many cells is finished where the rows are: by the engine and the number
+    alone. None: never."""
+
+    def spread(self, frame: Any, request: Request, rows: Rows, info: str) -> Any:
+        """Where it ``spreads``: the exact statistics, the rows of the answer and their freezing, all in one."""
 
     def noise(self, frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str) -> Any:
         """The frame with noise on some columns and without others, fixed, carrying ``info``."""

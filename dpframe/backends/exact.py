@@ -44,8 +44,8 @@ def canonical(table: pa.Table, request: Request) -> pa.Table:
     Text is dictionary-encoded: every use of it but the count of its values looks at distinct texts.
     """
     forms = {ref: ARROW[type_] for ref, type_ in request.types.items()} | {"rows": pa.int8()}
-    columns = {ref: table[ref].cast(form) for ref, form in forms.items()}
-    texts = [ref for ref, form in forms.items() if form == ARROW[Type.STRING]]
+    columns = {ref: table[ref].cast(form) for ref, form in forms.items() if ref in table.column_names}
+    texts = [ref for ref in columns if forms[ref] == ARROW[Type.STRING]]
     return pa.table(columns | {ref: columns[ref].dictionary_encode() for ref in texts})
 
 
@@ -102,7 +102,7 @@ def _fold_listed(cell: Ints, position: Ints, factor: Factor) -> None:
         fold(cell, table.look_up(position), NONE, 0, np.arange(len(factor)), ABSENT, len(factor))
 
 
-def add_up(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> Sums:
+def add_up(table: pa.Table, cell: Ints, request: Request, threads: int = 1, n: int | None = None) -> Sums:
     """Every statistic of the cells: integer sums, so in no order.
 
     Parameters
@@ -111,8 +111,10 @@ def add_up(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> S
         (n,) the cell of each row of the table, or −1.
     threads
         How many may work at once.
+    n
+        The number of cells, where the request is without its keys.
     """
-    n = request.keys.size
+    n = request.keys.size if n is None else n
     if n <= SPREAD * len(cell) + FEW:
         cells = rank = np.arange(n)
     else:

@@ -22,6 +22,9 @@ from dpframe.plan import Column, Filter, Schema, Type
 
 FIRST_DAY, LAST_DAY = (pa.scalar(day, pa.date32()) for day in (datetime.date.min, datetime.date.max))
 
+spreads = None
+"""No answer is finished elsewhere: the rows are here."""
+
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 """How many kernels run at once: one on each core that this process may use."""
 

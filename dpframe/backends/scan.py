@@ -28,6 +28,9 @@ from dpframe.keys import ARROW
 from dpframe.plan import Column, Filter, Schema
 from dpframe.progress import progress
 
+spreads = None
+"""No answer is finished elsewhere: the rows come here."""
+
 BATCH = 1 << 20
 """Rows that are read at a time."""
 

@@ -1,26 +1,24 @@
 """Spark frames: classic, Connect and pandas-on-Spark.
 
-Rows stay on the executors. Spark SQL runs the steps, one shuffle brings the rows of a unit together where
-bounds need it, and the exact kernels run on Arrow batches inside the tasks. What reaches the driver are exact
-sums of the public groups that have any row.
+Rows stay on the executors: :mod:`dpframe.backends.spark_rows` makes exact sums of them. What reaches the driver are the
+sums of the public groups that have any row, or, of many groups, nothing.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from dpframe.backends import exact
-from dpframe.backends.base import NoiseTask, Request, Sums
-from dpframe.backends.bounds import bound
+from dpframe.backends.base import NoiseTask, Request, Rows, Sums
+from dpframe.backends.spark_rows import local, sums
+from dpframe.backends.spark_spread import finished
 from dpframe.backends.table import noisy
 from dpframe.errors import StoppedSessionError
-from dpframe.plan import Column, Filter, Schema, Type
+from dpframe.plan import Column, Schema, Type
 
 METADATA = "dpframe"
 """The key of every column's metadata under which a released frame carries its own."""
@@ -46,14 +44,10 @@ TYPES = {
 }
 """By the head of Spark's own name of a type, as in ``decimal(10,2)`` or ``string collate UTF8_LCASE``."""
 
-SPARK = {
-    Type.INTEGER: "bigint",
-    Type.FLOAT: "double",
-    Type.BOOLEAN: "boolean",
-    Type.STRING: "string",
-    Type.DATE: "date",
-    Type.TIMESTAMP: "timestamp",
-}
+FEW = 1_000_000
+FEW_ON_CONNECT = 100_000
+"""Up to so many groups a release is collected and finished on the driver, more by the executors. By measurement: where
+it is as quick; see ``docs/decisions/0010-where-an-answer-is-finished.md``."""
 
 
 def schema(frame: Any) -> Schema:
@@ -97,70 +91,22 @@ def check(frame: Any) -> None:
 
 
 def aggregate(frame: Any, request: Request) -> Sums:
-    """The exact statistics of a frame."""
-    from pyspark.sql import functions as F
-
-    rows = columns(_spark(frame), request)
-    if request.id is not None:
-        # Before the shuffle, in which all rows without an id would meet in one task.
-        rows = rows.where(F.col(request.id).isNotNull())
-    if request.bounds:
-        rows = rows.repartition(F.col(request.id))
-    names = [f"s{at}" for at in range(len(request.statistics))]
-    fields = ", ".join(f"{name} bigint" for name in ("cell", *names))
-    parts = rows.mapInArrow(partial(_task, request), fields)
-    sums = parts.groupBy("cell").agg(*(F.sum(name).alias(name) for name in names)).toArrow()
-    sums = sums.sort_by("cell")
-    values = [sums[name].to_numpy() for name in names]
-    return Sums(sums["cell"].to_numpy(), np.array(values, np.int64).reshape(len(names), -1))
+    """The exact statistics of a frame, on the driver: those of public groups that have any row, and of no other."""
+    found = sums(_spark(frame), request).toArrow().sort_by("cell")
+    values = [found[f"s{at}"].to_numpy() for at in range(len(request.statistics))]
+    return Sums(found["cell"].to_numpy(), np.array(values, np.int64).reshape(len(values), -1))
 
 
-def columns(frame: Any, request: Request) -> Any:
-    """The columns that a request reads, after its steps, in canonical form; lazy."""
-    sources = [f"{_source(ref, type_)} AS {ref}" for ref, type_ in request.sources.items()]
-    # A count of all rows reads no column, but Arrow batches need one to have a length.
-    rows = frame.toDF(*(f"c{at}" for at in range(len(frame.columns)))).selectExpr(*sources, "0Y AS rows")
-    for step in request.steps:
-        if isinstance(step, Filter):
-            rows = rows.where(step.condition.spark)
-        else:
-            rows = rows.selectExpr("*", f"{step.value.spark} AS {step.ref}")
-    return rows.select("rows", *request.types)
+def spreads(frame: Any, cells: int) -> bool:
+    """Whether an answer of so many cells is finished by the executors."""
+    return cells > (FEW if hasattr(_spark(frame).sparkSession, "_jsc") else FEW_ON_CONNECT)
 
 
-def _source(ref: str, type_: Type) -> str:
-    if type_ is Type.OTHER:
-        return f"nullif({ref} IS NOT NULL, false)"
-    value = f"CAST({ref} AS {SPARK[type_]})"
-    if type_ is Type.FLOAT:
-        return f"nanvl({value}, CAST(NULL AS double))"
-    if type_ is Type.DATE:  # the calendar that both engines share
-        return f"CASE WHEN {value} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN {value} END"
-    return value
-
-
-def _task(request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """What one Spark task does: exact statistics of its rows, by cell."""
-    if not request.bounds:
-        for batch in batches:
-            yield _sums(pa.Table.from_batches([batch]), request)
-        return
-    # A unit's rows are all in this task, but may be in several of its batches.
-    together = list(batches)
-    if together:
-        yield _sums(pa.Table.from_batches(together), request)
-
-
-def _sums(table: pa.Table, request: Request) -> pa.RecordBatch:
-    table = exact.canonical(table, request)
-    cell = exact.locate(request.keys, table)
-    if request.id is not None:
-        bound(table, cell, request)
-    sums = exact.add_up(table, cell, request)
-    names = [f"s{at}" for at in range(len(sums.values))]
-    touched = sums.values.any(axis=0)
-    columns = [pa.array(sums.cells[touched]), *(pa.array(row[touched]) for row in sums.values)]
-    return pa.RecordBatch.from_arrays(columns, ["cell", *names])
+def spread(frame: Any, request: Request, rows: Rows, info: str) -> Any:
+    """The frozen answer, finished by the executors and kept there; see :mod:`dpframe.backends.spark_spread`."""
+    answer = finished(sums(_spark(frame), request), len(request.statistics), len(request.keys), rows)
+    answer = _carrying(answer, answer.columns, info)
+    return answer.pandas_api() if _on_spark(frame) else answer
 
 
 def noise(frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str) -> Any:
@@ -213,13 +159,13 @@ def _carrying(frame: Any, names: Sequence[str], info: str) -> Any:
 
 def freeze(table: pa.Table, info: str, like: Any) -> Any:
     """A Spark frame over local rows: fixed values in the plan itself, which no action computes again."""
-    session = _spark(like).sparkSession
     table = table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))  # as Spark's own answers are
+    session = _spark(like).sparkSession
     if len(table):
-        local = session.createDataFrame(table)
+        rows = local(session, table)
     else:  # of which Spark Connect makes no frame: the columns of one row, without it
-        local = session.createDataFrame(pa.table({f.name: pa.nulls(1, f.type) for f in table.schema})).limit(0)
-    frame = _carrying(local, table.column_names, info)
+        rows = local(session, pa.table({field.name: pa.nulls(1, field.type) for field in table.schema})).limit(0)
+    frame = _carrying(rows, table.column_names, info)
     return frame.pandas_api() if _on_spark(like) else frame
 
 

@@ -20,7 +20,7 @@ from dpframe.sql.cut import cut_expression, cut_labels
 from dpframe.sql.grammar import read
 from dpframe.sql.limits import limits
 from dpframe.sql.missing import EMPTY, clamped, filled, fitting, infinities, is_not_infinite, is_present
-from dpframe.sql.terms import article, usable
+from dpframe.sql.terms import article, spark_literal, usable
 
 __all__ = [
     "EMPTY",
@@ -35,6 +35,7 @@ __all__ = [
     "predicate",
     "proves_present",
     "scalar",
+    "spark_literal",
 ]
 
 

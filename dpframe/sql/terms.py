@@ -170,6 +170,11 @@ def _literal(value: Literal, type: Type, spark: str, duckdb: str) -> Term:
     return Term(shorten(shown), type, spark, duckdb, nullable=False, literal=value, is_literal=True)
 
 
+def spark_literal(value: Literal) -> str:
+    """A value in Spark's dialect; raises :class:`ExpressionError` for text that no expression may hold."""
+    return literal_term(value).spark
+
+
 def spark_string(text: str) -> str:
     """A Spark string literal that no escape setting and no ``${...}`` substitution can reach."""
     if text.isprintable() and not set(text) & set("'\\$"):

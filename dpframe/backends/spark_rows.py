@@ -1,0 +1,218 @@
+"""From the rows of a Spark frame to exact sums by cell: a lazy frame, and no row of it on the driver.
+
+Spark SQL runs the steps and gives every row its cell, by arithmetic, by a ``CASE`` or by a join with the public keys.
+What is left of a row is narrow. Without bounds Spark SQL also rounds and adds up: integer sums have no order. With
+bounds, one shuffle brings a unit's rows together, and the kernels that serve pandas choose and add up inside the tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, assert_never
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dpframe.backends import exact
+from dpframe.backends.base import Request
+from dpframe.backends.bounds import bound
+from dpframe.errors import ExpressionError
+from dpframe.keys import Factor, Keys
+from dpframe.plan import Count, Filter, GroupBound, Squares, Statistic, Sum, Type
+from dpframe.sql import spark_literal
+
+SPARK = {
+    Type.INTEGER: "bigint",
+    Type.FLOAT: "double",
+    Type.BOOLEAN: "boolean",
+    Type.STRING: "string",
+    Type.DATE: "date",
+    Type.TIMESTAMP: "timestamp",
+}
+
+INLINE = 32
+"""Up to so many values of a key column are compared one by one; more are joined, which costs a job of its own."""
+
+BROADCAST = 1_000_000
+"""Up to so many listed keys are sent whole to every executor; how more are joined is left to Spark."""
+
+LOCAL = 1_000
+"""Up to so many rows of Arrow become rows of the plan; more stay Arrow, on classic, until they are read."""
+
+
+def sums(frame: Any, request: Request) -> Any:
+    """The exact statistics of a frame: columns ``cell``, ``s0``, ``s1``, …, each cell that has rows once; lazy."""
+    from pyspark.sql import functions as F
+
+    rows = located(columns(frame, request), request.keys)
+    names = [f"s{at}" for at in range(len(request.statistics))]
+    if request.bounds:
+        rows = _bounded(rows, request)
+    else:
+        added = (_added(each, request.types) for each in request.statistics)
+        rows = rows.selectExpr("cell", *(f"{text} AS {name}" for text, name in zip(added, names, strict=True)))
+    return rows.groupBy("cell").agg(*(F.sum(name).alias(name) for name in names))
+
+
+def columns(frame: Any, request: Request) -> Any:
+    """The columns that a request reads, after its steps, in canonical form; rows without an id are gone; lazy."""
+    sources = [f"{_source(ref, type_)} AS {ref}" for ref, type_ in request.sources.items()]
+    rows = frame.toDF(*(f"c{at}" for at in range(len(frame.columns)))).selectExpr(*sources)
+    for step in request.steps:
+        if isinstance(step, Filter):
+            rows = rows.where(step.condition.spark)
+        else:
+            rows = rows.selectExpr("*", f"{step.value.spark} AS {step.ref}")
+    return rows if request.id is None else rows.where(f"{request.id} IS NOT NULL")
+
+
+def _source(ref: str, type_: Type) -> str:
+    if type_ is Type.OTHER:
+        return f"nullif({ref} IS NOT NULL, false)"
+    value = f"CAST({ref} AS {SPARK[type_]})"
+    if type_ is Type.FLOAT:
+        # −0.0 and 0.0 are one value, also where rows are brought together by it.
+        return f"nanvl({value} + 0D, CAST(NULL AS double))"
+    if type_ is Type.DATE:  # the calendar that both engines share
+        return f"CASE WHEN {value} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN {value} END"
+    return value
+
+
+def located(rows: Any, keys: Keys) -> Any:
+    """The rows whose key is public, with a column ``cell``; lazy."""
+    position, cell = [], "0L"
+    for at, factor in enumerate(keys.factors):
+        if factor.codes is not None:
+            rows = _joined(rows, factor, f"k{at}")
+            position.append((f"k{at}", len(factor)))
+            continue
+        for ref, domain in factor.domains.items():
+            text = _position(ref, domain)
+            if text is None:
+                rows, text = _joined(rows, Factor({ref: domain}), f"k{ref}"), f"k{ref}"
+            position.append((text, len(domain)))
+    for text, size in position:
+        cell = text if cell == "0L" else f"({cell}) * {size}L + ({text})"
+    rows = rows.selectExpr("*", f"{cell} AS cell")
+    return rows if cell == "0L" else rows.where("cell IS NOT NULL")
+
+
+def _position(ref: str, domain: pa.Array) -> str | None:
+    """The position of a column's value in a domain as an expression, null where it is not in it; None if that is long.
+
+    Integers without a gap need no look-up at all.
+    """
+    if pa.types.is_integer(domain.type) and not domain.null_count and len(domain) > 2:
+        first, last = domain[0].as_py(), domain[-1].as_py()
+        if last - first + 1 == len(domain) and pc.all(pc.greater(domain[1:], domain[:-1])).as_py():
+            first, last = spark_literal(first), spark_literal(last)
+            return f"CASE WHEN {ref} BETWEEN {first} AND {last} THEN {ref} - {first} END"
+    if len(domain) > INLINE:
+        return None
+    try:
+        values = [spark_literal(value) for value in domain.to_pylist()]
+    except ExpressionError:  # text that no literal may hold
+        return None
+    whens = " ".join(f"WHEN {ref} <=> {value} THEN {at}L" for at, value in enumerate(values))
+    return f"CASE {whens} END"
+
+
+def _joined(rows: Any, factor: Factor, name: str) -> Any:
+    """The rows that are in a factor, with their position in it as column ``name``."""
+    from pyspark.sql import functions as F
+
+    listed = Keys((factor,)).rows(np.arange(len(factor)))
+    table = pa.table({**{f"{ref}_{name}": values for ref, values in listed.items()}, name: np.arange(len(factor))})
+    public = local(rows.sparkSession, table)
+    equal = (f"{ref} {'<=>' if values.null_count else '='} {ref}_{name}" for ref, values in listed.items())
+    joined = rows.join(F.broadcast(public) if len(factor) <= BROADCAST else public, F.expr(" AND ".join(equal)))
+    return joined.select(*rows.columns, name)
+
+
+def _added(statistic: Statistic, types: Mapping[str, Type]) -> str:
+    """What each row adds to a statistic, in grid steps; a missing value adds 0.
+
+    The same IEEE operations in the same order as in the kernels: a difference, its square, a quotient by a power of
+    two, a rounding to the even neighbour; of integers, a shift that rounds halves up.
+    """
+    ref = statistic.ref
+    if ref is None:
+        return "1L"
+    missing = f"{ref} IS NULL"
+    if types[ref] is Type.FLOAT:  # no source is NaN, but a step may have made it
+        missing += f" OR isnan({ref})"
+    if isinstance(statistic, Count):
+        return f"CASE WHEN {missing} THEN 0L ELSE 1L END"
+    kind = int if statistic.integer else float
+    low, high, center = (spark_literal(kind(end)) for end in (statistic.low, statistic.high, statistic.center))
+    off = f"(least(greatest({ref}, {low}), {high}) - {center})"
+    grid = spark_literal(float(statistic.grid))
+    if isinstance(statistic, Sum):
+        steps = off if statistic.integer else f"CAST(rint({off} / {grid}) AS bigint)"
+    elif isinstance(statistic, Squares):
+        if statistic.integer:
+            steps = f"shiftright({off} * {off} + {(1 << statistic.bits) >> 1}L, {statistic.bits}) - {statistic.shift}L"
+        else:
+            steps = f"CAST(rint({off} * {off} / {grid}) AS bigint) - {statistic.shift}L"
+    else:
+        assert_never(statistic)
+    return f"CASE WHEN {missing} THEN 0L ELSE {steps} END"
+
+
+def _bounded(rows: Any, request: Request) -> Any:
+    """Partial sums by cell of the rows that stay within their unit's bounds; lazy."""
+    refs = [request.id, *(each.ref for each in request.statistics)]
+    refs += [column.ref for bound in request.bounds if isinstance(bound, GroupBound) for column in bound.by or ()]
+    # The keys stay here: rows carry their cells, and the tasks need only know how many there are.
+    types = {ref: type_ for ref, type_ in request.types.items() if ref in refs}
+    narrow = replace(request, types=types, keys=Keys(()))
+    fields = ", ".join(f"{name} bigint" for name in ("cell", *(f"s{at}" for at in range(len(request.statistics)))))
+    return (
+        rows.select("cell", *narrow.types)
+        .repartition(request.id)
+        .mapInArrow(partial(_task, narrow, request.keys.size), fields)
+    )
+
+
+def _task(request: Request, cells: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What one task does: partial sums of the rows that stay. A unit's rows are all here, in any of the batches."""
+    together = list(batches)
+    if not together:
+        return
+    table = pa.Table.from_batches(together)
+    cell = table["cell"].to_numpy().copy()
+    table = exact.canonical(table, request)
+    bound(table, cell, request)
+    found = exact.add_up(table, cell, request, n=cells)
+    touched = found.values.any(axis=0)
+    columns = [pa.array(found.cells[touched]), *(pa.array(row[touched]) for row in found.values)]
+    yield pa.RecordBatch.from_arrays(columns, ["cell", *(f"s{at}" for at in range(len(found.values)))])
+
+
+def local(session: Any, table: pa.Table) -> Any:
+    """A Spark frame of a table's rows: fixed values, which no action computes again."""
+    if table.num_rows <= LOCAL or not hasattr(session, "_jsc"):
+        return session.createDataFrame(table)
+    with _kept_as_arrow(session):
+        return session.createDataFrame(table)
+
+
+@contextmanager
+def _kept_as_arrow(session: Any) -> Iterator[None]:
+    """Let classic Spark hold a table as Arrow, in few slices, rather than turn every row into one of the plan."""
+    wanted = {
+        "spark.sql.execution.arrow.localRelationThreshold": "0b",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+    }
+    before = {name: session.conf.get(name, None) for name in wanted}
+    try:
+        for name, value in wanted.items():
+            session.conf.set(name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            session.conf.unset(name) if value is None else session.conf.set(name, value)
