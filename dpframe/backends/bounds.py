@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from dpframe.backends.base import Request
 from dpframe.backends.exact import absent, at_once, missing, numbers
-from dpframe.kernels.bounding import DROPPED, by_unit, contested, count_parts, deal, keep_groups, keep_rows, settle
+from dpframe.kernels.bounding import DROPPED, by_unit, count_parts, deal, keep_groups, keep_rows, settle
 from dpframe.kernels.codes import ABSENT, Table
 from dpframe.kernels.siphash import hash_int64, hash_utf8, sip_key
 from dpframe.plan import Bound, GroupBound, RowBound
@@ -96,62 +96,35 @@ def _bound_part(
     rows, own_ids, cells = (np.concatenate(each) for each in zip(*pieces, strict=True))
     found, unit = Table.of(own_ids)
     words = _unit_words(ids, found.known, request.salt)
+    key = sip_key(_subkey(request.salt, b"group"))
     for limit, grouping in zip(request.bounds, groupings, strict=True):
         start, order, at = by_unit(unit, len(words), rows, cells)
+        run, run_unit = np.full(len(order), -1), np.empty(len(order), np.int64)
         if isinstance(limit, RowBound):
-            runs, most = [], limit.rows
-            left = keep_rows(start, order, at, most, cell)
+            most, runs = limit.rows, keep_rows(start, order, at, limit.rows, cell, run, run_unit)
         else:
-            runs, most = [at if grouping is None else grouping.codes[order]], limit.rows_per_group
-            left = _keep_groups(limit, grouping, start, order, at, runs[0], words, request, cell)
-        if left:
-            _settle(table, request, start, order, runs, words, most, cell)
+            most, limits = limit.rows_per_group, (limit.groups, limit.rows_per_group)
+            group = at if grouping is None else grouping.codes[order]
+            group_words = np.empty(0, np.uint64) if grouping is None else grouping.words
+            alike = grouping is None and not apart(request)
+            runs = keep_groups(start, order, at, group, group_words, words, key, *limits, alike, cell, run, run_unit)
+        if runs:
+            places = np.flatnonzero(run >= 0)
+            begin, open_rows, open_cells = by_unit(run[places], runs, order[places], at[places])
+            unit_words = np.repeat(words[run_unit[:runs]], np.diff(begin))
+            settle(begin, open_rows, _row_words(table, request, open_rows, open_cells, unit_words), most, cell)
         if len(request.bounds) > 1:
             stays = cell[rows] >= 0
             rows, unit, cells = rows[stays], unit[stays], cells[stays]
 
 
-def _keep_groups(
-    limit: GroupBound,
-    grouping: Coded | None,
-    start: Ints,
-    order: Ints,
-    at: Ints,
-    group: Ints,
-    words: Words,
-    request: Request,
-    cell: Ints,
-) -> int:
-    key = sip_key(_subkey(request.salt, b"group"))
-    group_words = np.empty(0, np.uint64) if grouping is None else grouping.words
-    alike = grouping is None and not apart(request)
-    groups, rows = min(limit.groups, len(cell)), min(limit.rows_per_group, len(cell))
-    return int(keep_groups(start, order, at, group, group_words, words, key, groups, rows, alike, cell))
-
-
-def _settle(
-    table: pa.Table,
-    request: Request,
-    start: Ints,
-    order: Ints,
-    runs: Sequence[Ints],
-    words: Words,
-    most: int,
-    cell: Ints,
-) -> None:
-    """Decide which of the contested rows stay: ``most`` of every run of rows of one unit, and one group if any."""
-    places = np.flatnonzero(cell[order] < DROPPED)
-    for group in runs:
-        places = places[np.lexsort((group[places], np.searchsorted(start, places, side="right")))]
-    rows, unit = order[places], np.searchsorted(start, places, side="right") - 1
-    differs = unit[1:] != unit[:-1]
-    for group in runs:
-        differs |= group[places][1:] != group[places][:-1]
-    hashes = _chain(words[unit], hash_int64(contested(cell[rows]), _subkey(request.salt, b"cell")), request.salt)
+def _row_words(table: pa.Table, request: Request, rows: Ints, cells: Ints, unit_words: Words) -> Words:
+    """A keyed word of all that tells rows apart, given the words of their units."""
+    hashes = _chain(unit_words, hash_int64(cells, _subkey(request.salt, b"cell")), request.salt)
     for ref in apart(request):
         values = table[ref].combine_chunks().take(pa.array(rows))
         hashes = _chain(hashes, _hash(values, request.salt, ref), request.salt)
-    settle(np.concatenate([[0], np.flatnonzero(differs) + 1, [len(rows)]]), rows, hashes, most, cell)
+    return hashes
 
 
 def apart(request: Request) -> list[str]:

@@ -147,8 +147,8 @@ def _threshold(hashes: Words, count: int, most: int, least: Words) -> tuple[Any,
 
 
 @kernel
-def keep_rows(start: Ints, order: Ints, at: Ints, rows: int, cell: Ints) -> int:
-    """Contest the rows of every unit that has more than ``rows`` (an L1 bound); how many rows are contested.
+def keep_rows(start: Ints, order: Ints, at: Ints, rows: int, cell: Ints, run: Ints, run_unit: Ints) -> int:
+    """Contest the rows of every unit that has more than ``rows`` (an L1 bound).
 
     Parameters
     ----------
@@ -156,14 +156,23 @@ def keep_rows(start: Ints, order: Ints, at: Ints, rows: int, cell: Ints) -> int:
         Rows by unit, from :func:`by_unit`.
     cell
         (n,) the cell of each row; changed in place.
+    run, run_unit
+        (m,) where a contested row of ``order`` gets the number of its run, and a run its unit.
+
+    Returns
+    -------
+    int
+        How many runs of contested rows there are.
     """
-    found = 0
+    runs = 0
     for u in range(start.size - 1):
         if start[u + 1] - start[u] > rows:
             for j in range(start[u], start[u + 1]):
                 cell[order[j]] = contested(at[j])
-            found += start[u + 1] - start[u]
-    return found
+                run[j] = runs
+            run_unit[runs] = u
+            runs += 1
+    return runs
 
 
 @kernel
@@ -179,13 +188,15 @@ def keep_groups(
     rows: int,
     alike: bool,
     cell: Ints,
+    run: Ints,
+    run_unit: Ints,
 ) -> int:
     """Keep at most ``groups`` groups of each unit (L0); contest the rows of one that has more than ``rows`` (L∞).
 
     Parameters
     ----------
-    start, order, at
-        Rows by unit, from :func:`by_unit`.
+    start, order, at, cell, run, run_unit
+        As for :func:`keep_rows`.
     group
         (m,) codes, in the order of ``order``, equal exactly where the group is.
     group_word, unit_word
@@ -194,13 +205,11 @@ def keep_groups(
         The key of the hash of a unit's word and a group's, by which the groups are chosen: the least.
     alike
         Whether rows of a unit and group cannot be told apart, so that any of them may stay.
-    cell
-        (n,) the cell of each row; changed in place.
 
     Returns
     -------
     int
-        How many rows are contested.
+        How many runs of contested rows there are.
     """
     widest = 1
     for u in range(start.size - 1):
@@ -212,8 +221,9 @@ def keep_groups(
     code = np.empty(widest, np.int64)
     left = np.empty(widest, np.int64)
     hashes = np.empty(widest, np.uint64)
+    number = np.empty(widest, np.int64)
     least = np.empty(FEW, np.uint64)
-    found = 0
+    runs = 0
     for u in range(start.size - 1):
         begin, end = start[u], start[u + 1]
         if end - begin <= 1:
@@ -246,18 +256,42 @@ def keep_groups(
                 elif hashes[g] == limit:
                     equal -= 1
         for g in range(known):
-            if left[g] > rows:
-                left[g] = rows if alike else OPEN
+            if left[g] > rows and alike:
+                left[g] = rows
+            elif left[g] > rows:
+                left[g], number[g], run_unit[runs] = OPEN, runs, u
+                runs += 1
         for j in range(begin, end):
             g = own[j - begin]
             if left[g] == OPEN:
                 cell[order[j]] = contested(at[j])
-                found += 1
+                run[j] = number[g]
             elif left[g] <= 0:
                 cell[order[j]] = DROPPED
             else:
                 left[g] -= 1
-    return found
+    return runs
+
+
+@inlined
+def _rank(row_hash: Any, twin: Any) -> Any:
+    """The row hash is keyed and secret, so it serves as the key that spreads its twins."""
+    return sip_pair(row_hash, ~row_hash, row_hash, twin)
+
+
+@kernel
+def _settle_many(rows: Ints, row_hash: Words, most: int, cell: Ints) -> None:
+    order = np.argsort(row_hash, kind="mergesort")
+    rank = np.empty(rows.size, np.uint64)
+    twin = np.uint64(0)
+    for i in range(rows.size):
+        here = row_hash[order[i]]
+        twin = twin + np.uint64(1) if i > 0 and here == row_hash[order[i - 1]] else np.uint64(0)
+        rank[i] = _rank(here, twin)
+    ranked = np.argsort(rank, kind="mergesort")
+    for i in range(rows.size):
+        row = rows[order[ranked[i]]]
+        cell[row] = contested(cell[row]) if i < most else DROPPED
 
 
 @kernel
@@ -275,21 +309,23 @@ def settle(run: Ints, rows: Ints, row_hash: Words, most: int, cell: Ints) -> Non
     cell
         (n,) the cell of each row; changed in place.
     """
+    few = np.empty(FEW, np.uint64)
     for r in range(run.size - 1):
-        mine = rows[run[r] : run[r + 1]]
-        hashes = row_hash[run[r] : run[r + 1]]
-        order = np.argsort(hashes, kind="mergesort")
-        rank = np.empty(mine.size, np.uint64)
-        twin = np.uint64(0)
-        for i in range(mine.size):
-            here = hashes[order[i]]
-            twin = twin + np.uint64(1) if i > 0 and here == hashes[order[i - 1]] else np.uint64(0)
-            # The row hash is keyed and secret, so it serves as the key that spreads its twins.
-            rank[i] = sip_pair(here, ~here, here, twin)
-        ranked = np.argsort(rank, kind="mergesort")
-        for i in range(mine.size):
-            row = mine[order[ranked[i]]]
-            cell[row] = contested(cell[row]) if i < most else DROPPED
+        begin, size = run[r], run[r + 1] - run[r]
+        if size > FEW:
+            _settle_many(rows[begin : begin + size], row_hash[begin : begin + size], most, cell)
+            continue
+        for i in range(size):
+            here, twin = row_hash[begin + i], np.uint64(0)
+            for j in range(i):
+                twin += np.uint64(row_hash[begin + j] == here)
+            few[i] = _rank(here, twin)
+        for i in range(size):
+            before = 0
+            for j in range(size):
+                before += (few[j] < few[i]) | ((few[j] == few[i]) & (j < i))
+            row = rows[begin + i]
+            cell[row] = contested(cell[row]) if before < most else DROPPED
 
 
 @kernel
