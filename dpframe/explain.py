@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dpframe.accounting import cost as read_cost
 from dpframe.errors import MissingBoundError
-from dpframe.plan import Squares, Sum
+from dpframe.plan import Distinct, Squares, Sum
 from dpframe.privacy import analyse, calibrate
 from dpframe.query import Question
 from dpframe.release import CONFIDENCE, reach, words
@@ -22,8 +22,11 @@ def explanation(question: Question, epsilon: object = None, rho: object = None, 
         lines.append(f"  groups  {groups}; rows of other groups are dropped")
     if plan.unit.id is not None:
         lines.append(f"  policy  rows without {plan.unit.id.name} are dropped")
-    if any(isinstance(s, Sum | Squares) for _, _, prepared in question.answers for s in prepared.statistics):
+    statistics = [each for _, _, prepared in question.answers for each in prepared.statistics]
+    if any(isinstance(each, Sum | Squares) for each in statistics):
         lines.append("  policy  missing values (null, NaN) add nothing; infinities count as the nearer bound")
+    if any(isinstance(each, Distinct) for each in statistics):
+        lines.append("  policy  missing (null, NaN) is one distinct value")
     try:
         measured = analyse(question)
     except MissingBoundError as refusal:

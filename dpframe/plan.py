@@ -265,6 +265,11 @@ class Count:
     ref: str | None = None
 
     @property
+    def refs(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return () if self.ref is None else (self.ref,)
+
+    @property
     def reach(self) -> int:
         """The furthest that one row moves the statistic."""
         return 1
@@ -289,6 +294,11 @@ class Sum:
     center: Number
     grid: float
     integer: bool
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return (self.ref,)
 
     @property
     def reach(self) -> int:
@@ -316,6 +326,11 @@ class Squares:
     integer: bool
 
     @property
+    def refs(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return (self.ref,)
+
+    @property
     def bits(self) -> int:
         """The binary logarithm of the grid."""
         return math.frexp(self.grid)[1] - 1
@@ -333,7 +348,26 @@ class Squares:
         return round(deviation * deviation / self.grid)
 
 
-Statistic = Count | Sum | Squares
+@dataclass(frozen=True)
+class Distinct:
+    """The number of distinct values of the columns ``refs`` in a group; a missing value is one of its own.
+
+    No sum over rows: equal values must meet before they are counted. A row adds at most one.
+    """
+
+    refs: tuple[str, ...]
+
+    @property
+    def reach(self) -> int:
+        """The furthest that one row moves the statistic."""
+        return 1
+
+    @property
+    def grid(self) -> float:
+        return 1.0
+
+
+Statistic = Count | Sum | Squares | Distinct
 
 
 def at_least_one(value: object, what: str) -> int:

@@ -15,7 +15,7 @@ from dpframe.backends import Request, backend_of
 from dpframe.errors import DataPlaneError, KeysError, PlanError
 from dpframe.keys import MOST_CELLS
 from dpframe.mechanisms import Mechanism
-from dpframe.plan import Filter, GroupBound, Squares, Statistic, Step, Sum
+from dpframe.plan import Distinct, Filter, GroupBound, Squares, Statistic, Step, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
 from dpframe.query import Question
 from dpframe.result import AtLeast, ColumnInfo, ReleaseInfo, StatisticInfo, dumps
@@ -101,7 +101,7 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
     columns = [schema[name] for name in question.by]
     columns += [column for bound in plan.bounds if isinstance(bound, GroupBound) for column in bound.by or ()]
     columns += [] if plan.unit.id is None else [plan.unit.id]
-    columns += [column for column in schema if column.ref in {statistic.ref for statistic in statistics}]
+    columns += [column for column in schema if column.ref in {ref for each in statistics for ref in each.refs}]
     types = {column.ref: column.type for column in columns}
     read, steps = set(types), list[Step]()
     for step in reversed(plan.steps):  # only those that something rests on
@@ -179,6 +179,8 @@ def words(statistic: Statistic, names: Mapping[str, str]) -> str:
     if isinstance(statistic, Squares):
         clip = f"clip({names[statistic.ref]}, {statistic.low:g}, {statistic.high:g}) - {statistic.center:g}"
         return f"sum of ({clip})^2 - {statistic.shift * statistic.grid:g}"
+    if isinstance(statistic, Distinct):
+        return f"distinct values of {', '.join(names[ref] for ref in statistic.refs)}"
     return "count of rows" if statistic.ref is None else f"count of rows with {names[statistic.ref]}"
 
 

@@ -19,7 +19,7 @@ from dpframe.errors import MissingBoundError
 from dpframe.mechanisms import Gaussian, Laplace
 from dpframe.plan import Bound, Column, GroupBound, RowBound, Type, Unit
 from dpframe.privacy import Contribution, Measured, analyse, calibrate, contribution
-from dpframe.privacy.analyse import split
+from dpframe.privacy.analyse import split, touched
 
 USER, A, B, C = (Column(name, f"c{at}", Type.INTEGER) for at, name in enumerate(["user", "a", "b", "c"]))
 ID = Unit(id=USER)
@@ -100,6 +100,20 @@ def test_a_group_bound_holds(grouping: str, groups: int, rows: int, by: tuple[Co
         assert found.l1 == said.l1
         if groups <= 2 ** len(set(of or ()) - set(by)):
             assert found == said
+
+
+@pytest.mark.parametrize("by", [(), (A,), (A, B), (A, B, C)], ids=lambda by: ",".join(c.name for c in by) or "all")
+@pytest.mark.parametrize("grouping", GROUPINGS)
+@pytest.mark.parametrize(("groups", "rows"), [(1, 1), (1, 3), (2, 1), (2, 2), (3, 2)])
+def test_a_unit_touches_no_more_groups_than_declared(
+    grouping: str, groups: int, rows: int, by: tuple[Column, ...]
+) -> None:
+    bounds: list[Bound] = [GroupBound(groups, rows, GROUPINGS[grouping])]
+    found = max(len({place(cell, by) for cell in counts}) for counts in units(8, bounds, by))
+    said = touched(ID, bounds, {column.ref for column in by}, 2 ** len(by))
+    assert said.l1 == said.l2_squared >= found
+    if grouping == "the query's own":
+        assert said.l1 == found
 
 
 @pytest.mark.parametrize("by", [(), (A,), (A, B)], ids=len)
@@ -186,6 +200,12 @@ SCALES: dict[str, tuple[Any, list[Any], bool, list[tuple[float, float]]]] = {
     ),
     "3 × 2 rows of g, redefined": (ROWS_3X2.assign(g="'a'"), [dp.count()], True, [(6, 36)]),
     "3 × 2 rows of g, filled": (ROWS_3X2.fill_null(g="a"), [dp.count()], True, [(6, 36)]),
+    "3 rows: distinct": (ROWS3, [dp.count_distinct("n")], True, [(3, 9)]),
+    "id, no bound: distinct ids": (TABLE.dp.protect(id="user"), [dp.count_distinct("user")], False, [(1, 1)]),
+    "id, no bound: grouped distinct ids": (TABLE.dp.protect(id="user"), [dp.count_distinct("user")], True, [(10, 10)]),
+    "id, 4 × 2 of g: distinct ids": (ID_4X2, [dp.count_distinct("user")], True, [(4, 4)]),
+    "id, 4 × 2 of g: all distinct ids": (ID_4X2, [dp.count_distinct("user")], False, [(1, 1)]),
+    "id, 4 × 2 of g: distinct with others": (ID_4X2, [dp.count_distinct("user", "n")], True, [(8, 16)]),
     "id, 9 rows: grouped count": (TABLE.dp.protect(id="user").bound(rows=9), [dp.count()], True, [(9, 81)]),
     "id, 4 × 2: grouped count": (ID_4X2, [dp.count()], True, [(8, 16)]),
     "id, 4 × 2 of g: total count": (ID_4X2, [dp.count()], False, [(8, 64)]),

@@ -17,7 +17,7 @@ import pytest
 
 import dpframe as dp
 from dpframe import release
-from dpframe.backends import exact, scan
+from dpframe.backends import distinct, exact, scan
 from dpframe.errors import BudgetError, FrameError, UnknownColumnError
 
 RNG = np.random.default_rng(5)
@@ -50,8 +50,37 @@ def question(frame: Any, **bounds: Any) -> Any:
     private = frame.dp.protect(id="user").bound(**bounds).filter("page < 11").assign(n="`a.b` + 1")
     keys = dp.keys({"page": range(10)}) * dp.keys({"country": ["CH", None]})
     return private.groupby("page", "country", keys=keys).agg(
-        c=dp.count(), n=dp.sum("n", 0, 8), x=dp.sum("x", 0, 10), m=dp.mean("x", 0, 10)
+        c=dp.count(),
+        n=dp.sum("n", 0, 8),
+        x=dp.sum("x", 0, 10),
+        m=dp.mean("x", 0, 10),
+        d=dp.count_distinct("n", "country"),
+        u=dp.count_distinct("user"),
+        v=dp.var("x", 0, 10),
     )
+
+
+def test_values_that_parts_share_count_once(table: pd.DataFrame, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "PART", 700)
+    monkeypatch.setattr(scan, "BATCH", 100)
+    monkeypatch.setattr(distinct, "BATCH", 64)
+
+    def ask(frame: Any) -> Any:
+        answers = {
+            "x": dp.count_distinct("x"),
+            "user": dp.count_distinct("user"),
+            "of": dp.count_distinct("page", "country"),
+        }
+        private = frame.dp.protect()
+        return [
+            private.groupby("page", keys=range(10)).agg(n=dp.count(), **answers).release(budget=dp.Budget.unlimited()),
+            private.agg(**answers).release(budget=dp.Budget.unlimited()),
+        ]
+
+    for found, expected in zip(ask(dp.scan(home)), ask(table), strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+    assert expected["x"].item() == table["x"].nunique() + 1
+    assert expected["of"].item() == 12 * 3
 
 
 BOUNDS: list[dict[str, Any]] = [

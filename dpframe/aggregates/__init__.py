@@ -8,6 +8,7 @@ public constructor.
 from dpframe.aggregates.base import Aggregate, Answer, Noisy, Prepared
 from dpframe.aggregates.clip import bounds
 from dpframe.aggregates.count import CountRows, count
+from dpframe.aggregates.count_distinct import CountDistinct, count_distinct
 from dpframe.aggregates.mean import Mean, mean
 from dpframe.aggregates.sum import SumOf, sum
 from dpframe.aggregates.variance import Variance, std, var
@@ -15,6 +16,7 @@ from dpframe.aggregates.variance import Variance, std, var
 __all__ = [
     "Aggregate",
     "Answer",
+    "CountDistinct",
     "CountRows",
     "Mean",
     "Noisy",
@@ -23,6 +25,7 @@ __all__ = [
     "Variance",
     "bounds",
     "count",
+    "count_distinct",
     "mean",
     "std",
     "sum",

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from dpframe.errors import FrameError
 from dpframe.keys import Keys
-from dpframe.plan import Bound, Schema, Statistic, Step, Type
+from dpframe.plan import Bound, Distinct, Schema, Statistic, Step, Type
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -59,6 +59,11 @@ class Request:
     keys: Keys
     statistics: tuple[Statistic, ...]
     salt: bytes
+
+    @property
+    def distinct(self) -> dict[int, Distinct]:
+        """The statistics that are no sums over rows, by their place among all."""
+        return {at: each for at, each in enumerate(self.statistics) if isinstance(each, Distinct)}
 
 
 @dataclass(frozen=True)

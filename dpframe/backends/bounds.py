@@ -59,7 +59,7 @@ def bound(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> No
     ids = table[request.id].combine_chunks()
     gone = absent(ids) if pa.types.is_floating(ids.type) else missing(ids)
     groupings = [_grouping(table, limit, request.salt) for limit in request.bounds]
-    dealt = _deal(_integers(ids), gone, cell, threads)
+    dealt = _deal(integers(ids), gone, cell, threads)
     work = [partial(_bound_part, table, cell, request, ids, groupings, part) for part in dealt]
     list(progress(at_once(threads, work), len(work), "bounding"))
     if gone.size:
@@ -130,7 +130,7 @@ def _row_words(table: pa.Table, request: Request, rows: Ints, cells: Ints, unit_
 def apart(request: Request) -> list[str]:
     """The columns by which rows of one unit and cell can differ for the request: equal ones are twins."""
     refs = {column.ref for limit in request.bounds if isinstance(limit, GroupBound) for column in limit.by or ()}
-    refs |= {statistic.ref for statistic in request.statistics if statistic.ref is not None}
+    refs |= {ref for statistic in request.statistics for ref in statistic.refs}
     return sorted(refs, key=lambda ref: int(ref[1:]))
 
 
@@ -138,7 +138,7 @@ def id_words(ids: pa.Array, salt: bytes) -> Words:
     """A keyed word of each row's id, which must not be missing: equal for equal ids, on all engines."""
     if pa.types.is_large_string(ids.type):
         return _hash_text(ids, _subkey(salt, b"unit"))
-    return hash_int64(_integers(ids), _subkey(salt, b"unit"))
+    return hash_int64(integers(ids), _subkey(salt, b"unit"))
 
 
 def _unit_words(ids: pa.Array, values: Ints, salt: bytes) -> Words:
@@ -161,7 +161,7 @@ def _grouping(table: pa.Table, limit: Bound, salt: bytes) -> Coded | None:
                 values.indices.cast(pa.int64()).fill_null(ABSENT).to_numpy(),
             )
         else:
-            found, index = Table.of(_integers(values), absent(values))
+            found, index = Table.of(integers(values), absent(values))
             known = hash_int64(found.known, key)
         hashes = np.append(known, _null(salt))
         index = np.where(index < 0, len(known), index)
@@ -171,7 +171,7 @@ def _grouping(table: pa.Table, limit: Bound, salt: bytes) -> Coded | None:
     return Coded(codes, words)
 
 
-def _integers(column: pa.Array) -> Ints:
+def integers(column: pa.Array) -> Ints:
     """The values of a column, or the codes of texts, as 64-bit integers, equal exactly where the values are."""
     values = numbers(column.indices if pa.types.is_dictionary(column.type) else column)
     if values.dtype.kind == "f":
@@ -186,7 +186,7 @@ def _hash(column: pa.Array, salt: bytes, role: str) -> Words:
     key = _subkey(salt, role.encode())
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    hashes = _hash_text(column, key) if pa.types.is_large_string(column.type) else hash_int64(_integers(column), key)
+    hashes = _hash_text(column, key) if pa.types.is_large_string(column.type) else hash_int64(integers(column), key)
     # Engines write NaN in bits of their own.
     hashes[absent(column)] = _null(salt)
     return hashes

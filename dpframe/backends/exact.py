@@ -21,7 +21,7 @@ from dpframe.backends.base import Request, Sums
 from dpframe.kernels.bounding import add_float_squares, add_floats, add_integer_squares, add_integers, add_rows
 from dpframe.kernels.codes import ABSENT, NONE, Table, fold, span
 from dpframe.keys import ARROW, Factor, Keys
-from dpframe.plan import Count, Squares, Statistic, Type
+from dpframe.plan import Count, Distinct, Squares, Statistic, Type
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -103,7 +103,7 @@ def _fold_listed(cell: Ints, position: Ints, factor: Factor) -> None:
 
 
 def add_up(table: pa.Table, cell: Ints, request: Request, threads: int = 1, n: int | None = None) -> Sums:
-    """Every statistic of the cells: integer sums, so in no order.
+    """Every statistic of the cells that is a sum over rows: integer sums, so in no order. Others stay 0.
 
     Parameters
     ----------
@@ -147,6 +147,8 @@ def total(parts: Iterable[Sums], request: Request) -> Sums:
 
 def _add(table: pa.Table, cell: Ints, statistic: Statistic, out: Ints) -> None:
     """Add what each row has to one statistic; a missing value adds nothing."""
+    if isinstance(statistic, Distinct):
+        return
     if statistic.ref is None:
         add_rows(cell, NONE, out)
         return

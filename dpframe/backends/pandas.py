@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from dpframe.backends import exact
 from dpframe.backends.base import NoiseTask, Request, Sums
 from dpframe.backends.bounds import bound
+from dpframe.backends.distinct import everything
 from dpframe.backends.table import noisy
 from dpframe.errors import PlanError
 from dpframe.keys import ARROW
@@ -87,6 +88,8 @@ def aggregate(frame: pd.DataFrame, request: Request) -> Sums:
     cell = exact.locate(request.keys, table)
     if request.id is not None:
         bound(table, cell, request, THREADS)
+    if request.distinct:
+        return everything([(table, cell)], request, THREADS)
     return exact.add_up(table, cell, request, THREADS)
 
 

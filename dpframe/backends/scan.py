@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from dpframe.backends import exact, pandas
 from dpframe.backends.base import Request, Sums
 from dpframe.backends.bounds import apart, bound, id_words
+from dpframe.backends.distinct import everything
 from dpframe.errors import FrameError
 from dpframe.keys import ARROW
 from dpframe.plan import Column, Filter, Schema
@@ -70,11 +71,12 @@ def aggregate(frame: Any, request: Request) -> Sums:
     rows = frame.dataset.count_rows()
     located = progress(_located(frame, request), -(-rows // BATCH), "reading")
     if request.id is None:
-        return exact.total((exact.add_up(*each, request, pandas.THREADS) for each in located), request)
+        return everything(located, request, pandas.THREADS)
     parts = max(1, -(-rows // PART))
     with ExitStack() as stack:
         dealt = _dealt(located, request, parts, stack)
-        return exact.total((_bounded(*each, request) for each in progress(dealt, parts, "bounding")), request)
+        bounded = (_bounded(*each, request) for each in progress(dealt, parts, "bounding"))
+        return everything(bounded, request, pandas.THREADS)
 
 
 def _located(frame: Any, request: Request) -> Iterator[Located]:
@@ -111,9 +113,9 @@ def _skip(frame: Any, request: Request) -> Any:
     return kept
 
 
-def _bounded(table: pa.Table, cell: exact.Ints, request: Request) -> Sums:
+def _bounded(table: pa.Table, cell: exact.Ints, request: Request) -> Located:
     bound(table, cell, request, pandas.THREADS)
-    return exact.add_up(table, cell, request, pandas.THREADS)
+    return table, cell
 
 
 def _dealt(located: Iterable[Located], request: Request, parts: int, stack: ExitStack) -> Iterator[Located]:

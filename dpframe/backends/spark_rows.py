@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.backends import exact
-from dpframe.backends.base import Request
+from dpframe.backends.base import Request, Sums
 from dpframe.backends.bounds import bound
+from dpframe.backends.distinct import put_together, rows_of, value_fields
 from dpframe.errors import ExpressionError
 from dpframe.keys import Factor, Keys
-from dpframe.plan import Count, Filter, GroupBound, Squares, Statistic, Sum, Type
+from dpframe.plan import Count, Distinct, Filter, GroupBound, Squares, Statistic, Sum, Type
 from dpframe.sql import spark_literal
 
 SPARK = {
@@ -49,13 +50,13 @@ def sums(frame: Any, request: Request) -> Any:
     from pyspark.sql import functions as F
 
     rows = located(columns(frame, request), request.keys)
-    names = [f"s{at}" for at in range(len(request.statistics))]
     if request.bounds:
         rows = _bounded(rows, request)
     else:
+        names = (f"v{at}" if at in request.distinct else f"s{at}" for at in range(len(request.statistics)))
         added = (_added(each, request.types) for each in request.statistics)
         rows = rows.selectExpr("cell", *(f"{text} AS {name}" for text, name in zip(added, names, strict=True)))
-    return rows.groupBy("cell").agg(*(F.sum(name).alias(name) for name in names))
+    return rows.groupBy("cell").agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
 
 
 def columns(frame: Any, request: Request) -> Any:
@@ -134,11 +135,13 @@ def _joined(rows: Any, factor: Factor, name: str) -> Any:
 
 
 def _added(statistic: Statistic, types: Mapping[str, Type]) -> str:
-    """What each row adds to a statistic, in grid steps; a missing value adds 0.
+    """What each row adds to a statistic, in grid steps; a missing value adds 0. Of distinct values: the values.
 
     The same IEEE operations in the same order as in the kernels: a difference, its square, a quotient by a power of
     two, a rounding to the even neighbour; of integers, a shift that rounds halves up.
     """
+    if isinstance(statistic, Distinct):
+        return f"struct({', '.join(_value(ref, types[ref]) for ref in statistic.refs)})"
     ref = statistic.ref
     if ref is None:
         return "1L"
@@ -163,14 +166,20 @@ def _added(statistic: Statistic, types: Mapping[str, Type]) -> str:
     return f"CASE WHEN {missing} THEN 0L ELSE {steps} END"
 
 
+def _value(ref: str, type_: Type) -> str:
+    """A value that is equal to others as on the other engines: what a step has made may be NaN or −0.0."""
+    return f"CASE WHEN NOT isnan({ref}) THEN {ref} + 0D END" if type_ is Type.FLOAT else ref
+
+
 def _bounded(rows: Any, request: Request) -> Any:
     """Partial sums by cell of the rows that stay within their unit's bounds; lazy."""
-    refs = [request.id, *(each.ref for each in request.statistics)]
+    refs = [request.id, *(ref for each in request.statistics for ref in each.refs)]
     refs += [column.ref for bound in request.bounds if isinstance(bound, GroupBound) for column in bound.by or ()]
     # The keys stay here: rows carry their cells, and the tasks need only know how many there are.
     types = {ref: type_ for ref, type_ in request.types.items() if ref in refs}
     narrow = replace(request, types=types, keys=Keys(()))
-    fields = ", ".join(f"{name} bigint" for name in ("cell", *(f"s{at}" for at in range(len(request.statistics)))))
+    names = ["cell", *(f"s{at}" for at in range(len(request.statistics)))]
+    fields = ", ".join([*(f"{name} bigint" for name in names), *value_fields(request)])
     return (
         rows.select("cell", *narrow.types)
         .repartition(request.id)
@@ -189,8 +198,7 @@ def _task(request: Request, cells: int, batches: Iterable[pa.RecordBatch]) -> It
     bound(table, cell, request)
     found = exact.add_up(table, cell, request, n=cells)
     touched = found.values.any(axis=0)
-    columns = [pa.array(found.cells[touched]), *(pa.array(row[touched]) for row in found.values)]
-    yield pa.RecordBatch.from_arrays(columns, ["cell", *(f"s{at}" for at in range(len(found.values)))])
+    yield from rows_of(Sums(found.cells[touched], found.values[:, touched]), table, cell, request)
 
 
 def local(session: Any, table: pa.Table) -> Any:

@@ -34,7 +34,7 @@ from fractions import Fraction
 from dpframe.accounting.costs import Cost, ZeroConcentratedDP
 from dpframe.errors import MissingBoundError
 from dpframe.mechanisms import Exact, Gaussian, Laplace, Mechanism
-from dpframe.plan import Bound, GroupBound, RowBound, Statistic, Unit
+from dpframe.plan import Bound, Distinct, GroupBound, RowBound, Statistic, Unit
 from dpframe.query import Question
 
 
@@ -76,6 +76,29 @@ def contribution(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int)
     per_group = [b.rows_per_group for b in bounds if isinstance(b, GroupBound) and _refined(b, by)]
     squares = [limit.l2_squared for limit in limits] + [rows * l1 for rows in per_group]
     return Contribution(l1, min(squares))
+
+
+def touched(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int) -> Contribution:
+    """The contribution of one unit that counts once in each group where it has any row.
+
+    No bound is needed: there are only so many groups. A bound limits how many of them hold the unit's rows.
+
+    Examples
+    --------
+    >>> from dpframe.plan import Column, Type
+    >>> user = Unit(Column("user", "c0", Type.STRING))
+    >>> touched(user, [], set(), groups=1), touched(user, [GroupBound(4, 2)], {"c1"}, groups=100)
+    (Contribution(l1=1, l2_squared=1), Contribution(l1=4, l2_squared=4))
+    """
+    limits = [groups]
+    for bound in bounds:
+        if isinstance(bound, RowBound):
+            limits.append(bound.rows)
+        else:
+            # A group of the bound lies in one group of the query, unless the query tells its rows apart.
+            whole = bound.by is None or by <= {column.ref for column in bound.by}
+            limits.append(bound.groups if whole else bound.groups * bound.rows_per_group)
+    return Contribution(min(limits), min(limits))
 
 
 def _one(bound: Bound, by: Set[str], groups: int) -> Contribution:
@@ -128,11 +151,13 @@ def analyse(question: Question) -> tuple[Measured, ...]:
     """
     plan = question.plan
     by = {plan.schema[name].ref for name in question.by}
-    unit = contribution(plan.unit, plan.bounds, by, len(question.keys))
-    return tuple(
-        Measured(statistic, share, statistic.reach * unit.l1, statistic.reach**2 * unit.l2_squared)
-        for statistic, share in split(question).items()
-    )
+    measured = []
+    for statistic, share in split(question).items():
+        of = touched if plan.unit.id is not None and statistic == Distinct((plan.unit.id.ref,)) else contribution
+        unit = of(plan.unit, plan.bounds, by, question.keys.size)
+        reach = statistic.reach
+        measured.append(Measured(statistic, share, reach * unit.l1, reach**2 * unit.l2_squared))
+    return tuple(measured)
 
 
 def split(question: Question) -> dict[Statistic, Fraction]:

@@ -82,6 +82,9 @@ def ask(private: Any, chain: list[Any], grouping: tuple[str, ...]) -> Any:
         "i": dp.sum("n", -3, 20),
         "m": dp.mean("x", 1, 2.5),
         "k": dp.mean("n", 0, 9),
+        "d": dp.count_distinct("x"),
+        "e": dp.count_distinct("user"),
+        "f": dp.count_distinct("n", "h"),
         "v": dp.var("x", 1, 2.5),
         "w": dp.std("n", -(2**20), 2**20 + 3),
     }
