@@ -24,7 +24,7 @@ from typing import Any
 from dpframe import errors
 from dpframe.accessor import attach
 from dpframe.accounting import Budget
-from dpframe.aggregates import count, count_distinct, mean, std, sum, var
+from dpframe.aggregates import count, count_distinct, histogram, mean, std, sum, var
 from dpframe.keys import Keys, keys
 from dpframe.plan import cut
 from dpframe.result import ReleaseInfo
@@ -39,6 +39,7 @@ __all__ = [
     "count_distinct",
     "cut",
     "errors",
+    "histogram",
     "keys",
     "mean",
     "std",

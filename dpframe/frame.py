@@ -9,7 +9,8 @@ from typing import Any
 
 from dpframe import aggregates, steps
 from dpframe.accounting import Budget
-from dpframe.aggregates import Aggregate, Prepared
+from dpframe.aggregates import Aggregate, Histogram, Prepared
+from dpframe.direct import Direct
 from dpframe.errors import ColumnTypeError, PlanError
 from dpframe.explain import explanation
 from dpframe.keys import Keys, grouping
@@ -35,7 +36,7 @@ class Shown:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class PrivateFrame(Shown):
+class PrivateFrame(Direct, Shown):
     """A private table at some point of the chain: its schema, steps, unit and bounds; never its rows.
 
     Every method returns a new object. Begin with ``frame.dp.protect()``; end with ``.release(...)``.
@@ -290,18 +291,6 @@ class PrivateFrame(Shown):
         """Aggregates of all rows as one group; see :meth:`GroupedFrame.agg`."""
         return GroupedFrame(self, (), Keys(())).agg(*unnamed, **named)
 
-    def count(self) -> Query:
-        """The number of rows; see :func:`dpframe.count`."""
-        return self.agg(aggregates.count())
-
-    def sum(self, column: str, low: Number | None = None, high: Number | None = None) -> Query:
-        """The sum of a clipped column; see :func:`dpframe.sum`."""
-        return self.agg(aggregates.sum(column, low, high))
-
-    def mean(self, column: str, low: Number | None = None, high: Number | None = None) -> Query:
-        """The mean of a clipped column; see :func:`dpframe.mean`."""
-        return self.agg(aggregates.mean(column, low, high))
-
     def _with(self, **changes: Any) -> PrivateFrame:
         return PrivateFrame(self.source, replace(self.plan, **changes))
 
@@ -310,7 +299,7 @@ class PrivateFrame(Shown):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class GroupedFrame(Shown):
+class GroupedFrame(Direct, Shown):
     """A private table grouped by columns with public keys."""
 
     frame: PrivateFrame
@@ -323,7 +312,7 @@ class GroupedFrame(Shown):
         Parameters
         ----------
         *unnamed, **named
-            :func:`dpframe.count`, :func:`dpframe.sum`, :func:`dpframe.mean`; the names are the answer's columns.
+            :func:`dpframe.count`, :func:`dpframe.mean` and others; the names are the answer's columns.
 
         Raises
         ------
@@ -344,6 +333,8 @@ class GroupedFrame(Shown):
         wanted: list[tuple[str, Aggregate]] = [(getattr(a, "label", ""), a) for a in unnamed] + list(named.items())
         if not wanted:
             raise PlanError("Name at least one aggregate, as in .agg(readers=dp.count()).")
+        if len(wanted) == 1 and isinstance(histogram := wanted[0][1], Histogram):
+            return self._binned(histogram).agg(**{wanted[0][0]: aggregates.count()})
         schema = self.frame.plan.schema
         answers: list[tuple[str, str, Prepared]] = []
         for name, aggregate in wanted:
@@ -354,17 +345,12 @@ class GroupedFrame(Shown):
             answers.append((name, str(aggregate), aggregate.prepare(schema)))
         return Query(self.frame.source, Question(self.frame.plan, self.by, self.keys, tuple(answers)))
 
-    def count(self) -> Query:
-        """The number of rows of each group; see :func:`dpframe.count`."""
-        return self.agg(aggregates.count())
-
-    def sum(self, column: str, low: Number | None = None, high: Number | None = None) -> Query:
-        """The sum of a clipped column in each group; see :func:`dpframe.sum`."""
-        return self.agg(aggregates.sum(column, low, high))
-
-    def mean(self, column: str, low: Number | None = None, high: Number | None = None) -> Query:
-        """The mean of a clipped column in each group; see :func:`dpframe.mean`."""
-        return self.agg(aggregates.mean(column, low, high))
+    def _binned(self, histogram: Histogram) -> GroupedFrame:
+        """The same groups, each by the bins of a histogram."""
+        if histogram.bins in self.by:
+            raise PlanError(f"There is a grouping column {histogram.bins!r}: name the bins, as in bins='interval'.")
+        frame = self.frame.assign(**{histogram.bins: histogram.cut})
+        return frame.groupby(*self.by, histogram.bins, keys=self.keys)
 
     def __repr__(self) -> str:
         return f"{self.frame!r}\n  groupby {', '.join(self.by)}: {len(self.keys):,} public keys"

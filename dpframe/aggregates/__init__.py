@@ -9,6 +9,7 @@ from dpframe.aggregates.base import Aggregate, Answer, Noisy, Prepared
 from dpframe.aggregates.clip import bounds
 from dpframe.aggregates.count import CountRows, count
 from dpframe.aggregates.count_distinct import CountDistinct, count_distinct
+from dpframe.aggregates.histogram import Histogram, histogram
 from dpframe.aggregates.mean import Mean, mean
 from dpframe.aggregates.sum import SumOf, sum
 from dpframe.aggregates.variance import Variance, std, var
@@ -18,6 +19,7 @@ __all__ = [
     "Answer",
     "CountDistinct",
     "CountRows",
+    "Histogram",
     "Mean",
     "Noisy",
     "Prepared",
@@ -26,6 +28,7 @@ __all__ = [
     "bounds",
     "count",
     "count_distinct",
+    "histogram",
     "mean",
     "std",
     "sum",
