@@ -97,3 +97,27 @@ def check(frame: pd.DataFrame, column: str, low: float, high: float) -> None:
 def test_bounds_whose_squares_leave_doubles_or_64_bits_are_refused(bounds: tuple[float, float]) -> None:
     with pytest.raises(dp.errors.BoundsError):
         FRAME.dp.protect().agg(dp.var("n" if bounds[1] == 2**32 else "x", *bounds))
+
+
+def test_noise_moves_a_variance_as_its_split_assumes() -> None:
+    """(δS − 2m·δD + (c − q + 2m²)·δn)/n, to first order in 1/n."""
+    n, m, q, c = 10**6, -3, 20, 12  # integers between 0 and 10: c is half of 25
+    exact = [n * m, n * (q - c), n]
+    at = answers(0, 10, [(each, 0) for each in exact])[0]
+    for part, slope in enumerate([-2 * m, 1, c - q + 2 * m**2]):
+        moved = [each + 1000 * (part == place) for place, each in enumerate(exact)]
+        assert answers(0, 10, [(each, 0) for each in moved])[0] - at == pytest.approx(slope * 1e-3, rel=0.01)
+
+
+@pytest.mark.parametrize(("power", "usual"), [(2, 1.17), (1, 1.10)], ids=["epsilon", "rho"])
+def test_the_split_is_near_the_best_of_many_laws(power: int, usual: float) -> None:
+    """A part of weight w has noise of variance 1/w² or 1/w: the best weights are roots of the coefficients."""
+    weights = np.array(dp.var("n", 0, 2).prepare(SCHEMA).weights) / 11
+    worse = []
+    for a, b in itertools.product((0.7, 1, 2, 4, 8), (0.7, 1, 2, 4, 8, 16)):
+        m, v = 2 * a / (a + b) - 1, 4 * a * b / ((a + b) ** 2 * (a + b + 1))  # a beta law between −1 and 1
+        q = v + m * m
+        squares = np.array([4 * m * m, 0.25, (0.5 - q + 2 * m * m) ** 2])  # of slope times sensitivity
+        best = (squares ** (1 / (power + 1))).sum() ** (power + 1)
+        worse.append(np.sqrt((squares / weights**power).sum() / best))
+    assert np.exp(np.log(worse).mean()) < usual and max(worse) < 2

@@ -9,7 +9,7 @@ variance is at most R²/4 · n/(n − 1): Σ (x − mean)² is at most Σ (x −
 
 The split. To first order noises δD, δS, δn move the answer by (δS − 2m·δD + (c − q + 2m²)·δn)/n, where m and q are
 the means of d and of d². For values spread by 30 beta laws between the bounds, 4 : 4 : 3 has on average 16 % more
-error than the best split of each (ε; ρ: 9 %) and never more than twice.
+error than the best split of each (ε; ρ: 9 %) and never twice as much.
 """
 
 from __future__ import annotations
