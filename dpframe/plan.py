@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 from dpframe.errors import PlanError, UnknownColumnError
 
@@ -145,6 +146,11 @@ class Filter:
 
     condition: Expression
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Refs it reads."""
+        return self.condition.reads
+
 
 @dataclass(frozen=True)
 class Define:
@@ -154,8 +160,43 @@ class Define:
     ref: str
     value: Expression
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Refs it reads."""
+        return self.value.reads
 
-Step = Filter | Define
+
+@dataclass(frozen=True, eq=False)
+class Join:
+    """Put the columns of a public table beside every row, once for each row of the table with the same key.
+
+    Parameters
+    ----------
+    on
+        Pairs of a ref of ours and the name of the table's column that must equal it; nulls are equal.
+    how
+        ``inner``, or ``left``: rows without a match stay, with null in the new columns.
+    table
+        The public table in Arrow, with its keys under the names of ``on`` and all else under refs of their own.
+    most
+        The stability: how many rows one row becomes at most, the largest multiplicity of a key and at least 1.
+    text
+        The step in words.
+    """
+
+    on: tuple[tuple[str, str], ...]
+    how: str
+    table: Any
+    most: int
+    text: str
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Refs it reads."""
+        return frozenset(ours for ours, _ in self.on)
+
+
+Step = Filter | Define | Join
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dpframe.aggregates import Prepared
 from dpframe.keys import Keys
-from dpframe.plan import Bound, Filter, Schema, Step, Unit
+from dpframe.plan import Bound, Filter, Join, Schema, Step, Unit
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Plan:
     steps: tuple[Step, ...] = ()
     bounds: tuple[Bound, ...] = ()
 
+    @property
+    def stability(self) -> int:
+        """How many rows one row of the source becomes at most."""
+        return math.prod(step.most for step in self.steps if isinstance(step, Join))
+
     def __str__(self) -> str:
         columns = ", ".join(f"{column.name} {column.type.value}" for column in self.schema)
         lines = [f"PrivateFrame({columns})", f"  unit    {self.unit}"]
@@ -38,6 +44,8 @@ class Plan:
         for step in self.steps:
             if isinstance(step, Filter):
                 lines.append(f"  filter  {step.condition.text}")
+            elif isinstance(step, Join):
+                lines.append(f"  join    {step.text}")
             else:
                 lines.append(f"  assign  {step.name} = {step.value.text}")
         return "\n".join(lines)

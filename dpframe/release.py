@@ -15,7 +15,7 @@ from dpframe.backends import Request, backend_of
 from dpframe.errors import DataPlaneError, KeysError, PlanError
 from dpframe.keys import MOST_CELLS
 from dpframe.mechanisms import Mechanism
-from dpframe.plan import Distinct, Filter, GroupBound, Squares, Statistic, Step, Sum
+from dpframe.plan import Define, Distinct, GroupBound, Squares, Statistic, Step, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
 from dpframe.query import Question
 from dpframe.result import AtLeast, ColumnInfo, ReleaseInfo, StatisticInfo, dumps
@@ -105,9 +105,9 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
     types = {column.ref: column.type for column in columns}
     read, steps = set(types), list[Step]()
     for step in reversed(plan.steps):  # only those that something rests on
-        if isinstance(step, Filter) or step.ref in read:
+        if not isinstance(step, Define) or step.ref in read:
             steps.insert(0, step)
-            read |= (step.condition if isinstance(step, Filter) else step.value).reads
+            read |= step.reads
     return Request(
         sources={column.ref: column.type for column in plan.source if column.ref in read},
         steps=tuple(steps),

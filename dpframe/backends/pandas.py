@@ -19,7 +19,7 @@ from dpframe.backends.distinct import everything
 from dpframe.backends.table import noisy
 from dpframe.errors import PlanError
 from dpframe.keys import ARROW
-from dpframe.plan import Column, Filter, Schema, Type
+from dpframe.plan import Column, Filter, Join, Schema, Type
 
 FIRST_DAY, LAST_DAY = (pa.scalar(day, pa.date32()) for day in (datetime.date.min, datetime.date.max))
 
@@ -103,34 +103,39 @@ def prepared(series: Mapping[str, pd.Series], rows: int, request: Request) -> pa
     rows
         How many rows they have.
     """
-    arrays = {ref: _canonical(series[ref], type_) for ref, type_ in request.sources.items()}
+    arrays = {ref: canonical(series[ref], type_) for ref, type_ in request.sources.items()}
     # A count of all rows reads no column, but a table without columns has no length.
     table = pa.table({**arrays, "rows": np.zeros(rows, np.int8)})
     return _run(table, request) if request.steps else table
 
 
 def _run(table: pa.Table, request: Request) -> pa.Table:
-    """Run the steps in DuckDB, over that one table and nothing else."""
+    """Run the steps in DuckDB, over that table and the public ones that it is joined with."""
     import duckdb
 
-    query = "SELECT * FROM source"
-    for step in request.steps:
+    query, tables = "SELECT * FROM source", {"source": table}
+    for at, step in enumerate(request.steps):
         if isinstance(step, Filter):
             query = f"SELECT * FROM ({query}) WHERE {step.condition.duckdb}"
+        elif isinstance(step, Join):
+            equal = " AND ".join(f"{ours} IS NOT DISTINCT FROM {theirs}" for ours, theirs in step.on)
+            query = f"SELECT * FROM ({query}) {step.how.upper()} JOIN public{at} ON {equal}"
+            tables[f"public{at}"] = step.table
         else:
             query = f"SELECT *, {step.value.duckdb} AS {step.ref} FROM ({query})"
     wanted = ", ".join(["rows", *request.types])
     with duckdb.connect(":memory:", config={"enable_external_access": "false", "temp_directory": ""}) as engine:
-        engine.register("source", table)
+        for name, each in tables.items():
+            engine.register(name, each)
         done = engine.sql(f"SELECT {wanted} FROM ({query})").to_arrow_table()
     return exact.canonical(done, request)
 
 
-def _canonical(series: pd.Series, type_: Type) -> pa.Array:
+def canonical(series: pd.Series, type_: Type) -> pa.Array:
     """A column in the physical form of its type. NaN is null; what does not fit the type is null."""
     if isinstance(series.dtype, pd.CategoricalDtype):
         codes = series.cat.codes.to_numpy()
-        return _canonical(pd.Series(series.cat.categories), type_).take(pa.array(codes, mask=codes < 0))
+        return canonical(pd.Series(series.cat.categories), type_).take(pa.array(codes, mask=codes < 0))
     if isinstance(series.dtype, pd.SparseDtype):
         # Asked for no type, pandas takes unsigned integers through doubles.
         series = pd.Series(np.asarray(series.array, dtype=series.dtype.subtype))
@@ -190,11 +195,11 @@ def noise(frame: pd.DataFrame, tasks: Sequence[NoiseTask], drop: Sequence[str], 
     out = frame.drop(columns=list(drop))
     for task in tasks:
         type_ = Type.INTEGER if task.integer else Type.FLOAT
-        values = _canonical(frame[task.column], type_).fill_null(0).to_numpy()
+        values = canonical(frame[task.column], type_).fill_null(0).to_numpy()
         of = task.mechanism.sensitivity
         sensitivity = None
         if isinstance(of, str):
-            sensitivity = _canonical(frame[of], Type.FLOAT).fill_null(float("nan")).to_numpy()
+            sensitivity = canonical(frame[of], Type.FLOAT).fill_null(float("nan")).to_numpy()
         out[task.column] = noisy(task, values, sensitivity, 0)
     out.attrs[ATTRIBUTE] = info
     return out

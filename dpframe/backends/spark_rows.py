@@ -23,7 +23,7 @@ from dpframe.backends.bounds import bound
 from dpframe.backends.distinct import put_together, rows_of, value_fields
 from dpframe.errors import ExpressionError
 from dpframe.keys import Factor, Keys
-from dpframe.plan import Count, Distinct, Filter, GroupBound, Squares, Statistic, Sum, Type
+from dpframe.plan import Count, Distinct, Filter, GroupBound, Join, Squares, Statistic, Sum, Type
 from dpframe.sql import spark_literal
 
 SPARK = {
@@ -61,11 +61,16 @@ def sums(frame: Any, request: Request) -> Any:
 
 def columns(frame: Any, request: Request) -> Any:
     """The columns that a request reads, after its steps, in canonical form; rows without an id are gone; lazy."""
+    from pyspark.sql import functions as F
+
     sources = [f"{_source(ref, type_)} AS {ref}" for ref, type_ in request.sources.items()]
     rows = frame.toDF(*(f"c{at}" for at in range(len(frame.columns)))).selectExpr(*sources)
     for step in request.steps:
         if isinstance(step, Filter):
             rows = rows.where(step.condition.spark)
+        elif isinstance(step, Join):
+            equal = " AND ".join(f"{ours} <=> {theirs}" for ours, theirs in step.on)
+            rows = rows.join(F.broadcast(local(rows.sparkSession, step.table)), F.expr(equal), step.how)
         else:
             rows = rows.selectExpr("*", f"{step.value.spark} AS {step.ref}")
     return rows if request.id is None else rows.where(f"{request.id} IS NOT NULL")
@@ -175,9 +180,9 @@ def _bounded(rows: Any, request: Request) -> Any:
     """Partial sums by cell of the rows that stay within their unit's bounds; lazy."""
     refs = [request.id, *(ref for each in request.statistics for ref in each.refs)]
     refs += [column.ref for bound in request.bounds if isinstance(bound, GroupBound) for column in bound.by or ()]
-    # The keys stay here: rows carry their cells, and the tasks need only know how many there are.
+    # Keys and steps stay here: rows carry their cells, and the tasks need only know how many there are.
     types = {ref: type_ for ref, type_ in request.types.items() if ref in refs}
-    narrow = replace(request, types=types, keys=Keys(()))
+    narrow = replace(request, steps=(), types=types, keys=Keys(()))
     names = ["cell", *(f"s{at}" for at in range(len(request.statistics)))]
     fields = ", ".join([*(f"{name} bigint" for name in names), *value_fields(request)])
     return (

@@ -2,8 +2,11 @@
 
 **Stability** is how far one privacy unit can move the vector of all groups' row counts.
 
-Every step that a plan can hold (filter, define) is row-wise and has stability 1, so only the unit and its
-bounds matter. With ``c_g`` the rows that one unit has in group ``g``:
+A filter and a definition are row-wise and have stability 1. A join with a public table makes at most ``m`` rows of one,
+the largest multiplicity of a key in that table: whoever has k rows before has at most k·m after, and in each group of a
+column of ours, which the join leaves as it is, at most r·m where r were. Bounds of an id are enforced on the rows after
+all steps, so what steps do to their number is of no account. So only the unit, joins and bounds matter.
+With ``c_g`` the rows that one unit has in group ``g``:
 
 ====================================  ==================  =========================
 unit, bound                           L1 = max Σ c_g      L2² = max Σ c_g²
@@ -28,7 +31,7 @@ hold, each is a valid limit and so is the least of each column; and when every `
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from dpframe.accounting.costs import Cost, ZeroConcentratedDP
@@ -151,10 +154,11 @@ def analyse(question: Question) -> tuple[Measured, ...]:
     """
     plan = question.plan
     by = {plan.schema[name].ref for name in question.by}
+    joined = replace(plan.unit, rows=plan.unit.rows * plan.stability)
     measured = []
     for statistic, share in split(question).items():
         of = touched if plan.unit.id is not None and statistic == Distinct((plan.unit.id.ref,)) else contribution
-        unit = of(plan.unit, plan.bounds, by, question.keys.size)
+        unit = of(joined, plan.bounds, by, question.keys.size)
         reach = statistic.reach
         measured.append(Measured(statistic, share, reach * unit.l1, reach**2 * unit.l2_squared))
     return tuple(measured)

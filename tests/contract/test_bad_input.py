@@ -25,6 +25,9 @@ def frame(engine: Engine) -> Any:
     )
 
 
+LEVELS = pd.DataFrame({"level": ["a"], "land": ["CH"]})
+SAME = pd.DataFrame({"i": [1], "x": [2.0]})
+
 STEPS: list[tuple[str, Callable[[Any], Any], type[errors.DPFrameError], str]] = [
     ("unknown column", lambda p: p.filter("lvel = 'a'"), errors.UnknownColumnError, "Did you mean 'level'"),
     ("unknown in assign", lambda p: p.assign(y="z + 1"), errors.UnknownColumnError, "columns are: user, level"),
@@ -96,6 +99,19 @@ STEPS: list[tuple[str, Callable[[Any], Any], type[errors.DPFrameError], str]] = 
     ("fill_inf reversed", lambda p: p.fill_inf(x=(1, 0)), errors.BoundsError, "in order"),
     ("fill_inf with one", lambda p: p.fill_inf(x=1), errors.BoundsError, "two finite numbers"),
     ("fill_inf with inf", lambda p: p.fill_inf(x=(0, math.inf)), errors.BoundsError, "two finite numbers"),
+    ("join with no table", lambda p: p.join_public([1]), errors.FrameError, "public table"),
+    ("join with a released name", lambda p: p.join_public("level"), errors.FrameError, "public table"),
+    ("join with no rows", lambda p: p.join_public(LEVELS.iloc[:0]), errors.PlanError, "no rows"),
+    ("join on nothing", lambda p: p.join_public(pd.DataFrame({"z": [1]})), errors.PlanError, "join on"),
+    ("join on unknown", lambda p: p.join_public(LEVELS, on="nope"), errors.UnknownColumnError, "nope"),
+    ("join on theirs", lambda p: p.join_public(LEVELS, on="land"), errors.UnknownColumnError, "land"),
+    ("join on twice", lambda p: p.join_public(LEVELS, on=["level", "level"]), errors.PlanError, "once each"),
+    ("join on a number", lambda p: p.join_public(LEVELS, on=3), errors.PlanError, "text"),
+    ("join outer", lambda p: p.join_public(LEVELS, how="outer"), errors.PlanError, "inner"),
+    ("join on floats", lambda p: p.join_public(pd.DataFrame({"x": [1.5]})), errors.ColumnTypeError, "join needs"),
+    ("join of types", lambda p: p.join_public(pd.DataFrame({"i": ["1"]})), errors.ColumnTypeError, "both sides"),
+    ("join to one name", lambda p: p.assign(x_left="1").join_public(SAME, "i"), errors.PlanError, "x_left"),
+    ("join with names twice", lambda p: p.join_public(pd.concat([LEVELS, LEVELS], axis=1)), errors.PlanError, "level"),
     ("fill_inf of nothing", lambda p: p.fill_inf(), errors.PlanError, "no column has bounds"),
 ]  # fmt: skip
 

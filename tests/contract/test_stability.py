@@ -35,6 +35,8 @@ tables = st.lists(rows, min_size=1, max_size=25).map(
         {"user": object, "g": object, "h": object, "x": float, "n": "int64"}
     )
 )
+PUBLIC = pd.DataFrame({"h": ["p", "p", "p", "q", None, None], "tag": [1, 2, 3, 4, 5, 6]})
+COLUMNS = ["g", "h", "x", "n", "user"]
 steps = st.lists(
     st.sampled_from(
         [
@@ -51,6 +53,8 @@ steps = st.lists(
             lambda p: p.fill_null(user="u", g="a", x=-2.5),
             lambda p: p.drop_inf(),
             lambda p: p.fill_inf(x=(-1, 2)),
+            lambda p: p.join_public(PUBLIC).select(*COLUMNS),
+            lambda p: p.join_public(PUBLIC.iloc[1:], "h", "left").filter("tag is null or tag < 6").select(*COLUMNS),
         ]
     ),
     max_size=4,
