@@ -36,7 +36,7 @@ SPARK = {
 }
 
 INLINE = 32
-"""Up to so many values of a key column are compared one by one; more are joined, which costs a job of its own."""
+"""Up to so many values of a key column are looked up in a literal array; more are joined, a job of its own."""
 
 BROADCAST = 1_000_000
 """Up to so many listed keys are sent whole to every executor; how more are joined is left to Spark."""
@@ -117,14 +117,17 @@ def _position(ref: str, domain: pa.Array) -> str | None:
         if last - first + 1 == len(domain) and pc.all(pc.greater(domain[1:], domain[:-1])).as_py():
             first, last = spark_literal(first), spark_literal(last)
             return f"CASE WHEN {ref} BETWEEN {first} AND {last} THEN {ref} - {first} END"
-    if len(domain) > INLINE:
+    if len(domain) > INLINE or (domain.null_count and domain[0].is_valid):
         return None
     try:
         values = [spark_literal(value) for value in domain.to_pylist()]
     except ExpressionError:  # text that no literal may hold
         return None
-    whens = " ".join(f"WHEN {ref} <=> {value} THEN {at}L" for at, value in enumerate(values))
-    return f"CASE {whens} END"
+    if len(domain) == domain.null_count:
+        return f"CASE WHEN {ref} IS NULL THEN 0L END"
+    # A column may stand for a long expression, which Spark writes out wherever it is named: so name it once.
+    known = f"nullif(array_position(array({', '.join(values[domain.null_count :])}), {ref}), 0L)"
+    return f"CASE WHEN {ref} IS NULL THEN 0L ELSE {known} END" if domain.null_count else f"{known} - 1L"
 
 
 def _joined(rows: Any, factor: Factor, name: str) -> Any:
