@@ -88,6 +88,13 @@ class Accessor:
     def keys(self, *columns: str) -> Keys:
         """The distinct rows of some columns of this frame as group keys. Only for a *public* frame.
 
+        Raises
+        ------
+        UnknownColumnError
+            For a column that the frame does not have.
+        KeysError
+            As for :func:`dpframe.keys`.
+
         Examples
         --------
         >>> import pandas as pd, dpframe as dp
@@ -95,9 +102,12 @@ class Accessor:
         >>> pages.dp.keys("project", "page") * dp.keys({"country": ["CH", "DE"]})
         Keys(project, page, country: 4 keys)
         """
+        from dpframe.backends import backend_of
         from dpframe.keys import keys
 
-        return keys(self._frame[list(columns or self._frame.columns)])
+        schema = backend_of(self._frame).schema(self._frame)
+        names = [schema[name].name for name in columns] or list(self._frame.columns)
+        return keys(self._frame[names] if hasattr(type(self._frame), "__getitem__") else self._frame)
 
     def noise(
         self,

@@ -251,10 +251,10 @@ def grouping(schema: Schema, by: tuple[str, ...], given: Any) -> Keys:
     """
     if given is None:
         sets = []
-    elif isinstance(given, list | tuple | range | set | frozenset):
+    elif isinstance(given, list | tuple | range | set | frozenset) or getattr(given, "ndim", 0) == 1 or _arrow(given):
         if len(by) != 1:
             raise KeysError("A list of keys serves a single column: give dp.keys({column: values, ...}).")
-        sets = [keys({by[0]: given})]
+        sets = [keys({by[0]: given.to_pylist() if _arrow(given) else given})]
     else:
         sets = [keys(given)]
     covered = {name for each in sets for name in each.columns}
@@ -276,6 +276,11 @@ def grouping(schema: Schema, by: tuple[str, ...], given: Any) -> Keys:
     arranged = math.prod(sets, start=Keys(())).arranged(by)
     arranged.fit(schema)
     return arranged
+
+
+def _arrow(values: object) -> bool:
+    """Whether it is one column of Arrow."""
+    return isinstance(values, pa.Array | pa.ChunkedArray)
 
 
 def declared(name: str, values: tuple[Value, ...]) -> Keys:

@@ -208,6 +208,7 @@ class Cut:
     labels: tuple[str, ...] | None
     right: bool
     include_both: bool
+    nan: str | None = None
 
     def __str__(self) -> str:
         return f"cut({self.column}, {len(self.edges)} edges from {self.edges[0]} to {self.edges[-1]})"
@@ -220,13 +221,14 @@ def cut(
     right: bool = True,
     include_both: bool = True,
     labels: Iterable[str] | None = None,
+    nan: str | None = None,
 ) -> Cut:
     """Intervals of a number or date column, for ``.assign``; their labels become the column's public keys.
 
     Parameters
     ----------
     column
-        The column to cut. Null, NaN and values outside the edges are null.
+        The column to cut. Values outside the edges are null, and so are null and NaN unless ``nan`` names them.
     edges
         At least two increasing numbers or dates.
     right
@@ -234,17 +236,28 @@ def cut(
     include_both
         Whether the outermost interval that would be open at its end is closed there: ``[0, 10]`` first.
     labels
-        Names for the bins, one fewer than edges, instead of ``(10, 20]``.
+        Names for the bins, one fewer than edges, instead of ``(10, 20]``. Bins of one name are one.
+    nan
+        The name of a last bin, for null and NaN, which are one and the same.
+
+    Raises
+    ------
+    PlanError
+        For edges or labels that are no lists, fewer than two edges, and a ``nan`` that is not text.
 
     Examples
     --------
     >>> print(cut("age", range(0, 101, 10)))
     cut(age, 11 edges from 0 to 100)
     """
-    points = tuple(edges)
+    points = () if isinstance(edges, str) or not isinstance(edges, Iterable) else tuple(edges)
     if len(points) < 2:
         raise PlanError(f"dp.cut({column!r}, ...) needs at least two edges, as in dp.cut({column!r}, [0, 10, 20]).")
-    return Cut(column, points, None if labels is None else tuple(labels), bool(right), bool(include_both))
+    if isinstance(labels, str) or not isinstance(labels, Iterable | None):
+        raise PlanError(f"The labels of dp.cut({column!r}, ...) are a list of texts, not {labels!r}.")
+    if not isinstance(nan, str | None):
+        raise PlanError(f"nan= of dp.cut({column!r}, ...) is the name of a bin, such as 'unknown', not {nan!r}.")
+    return Cut(column, points, None if labels is None else tuple(labels), bool(right), bool(include_both), nan)
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def define(plan: Plan, name: str, value: str | Cut) -> Plan:
     """The plan with one more column, from SQL text or a cut."""
     schema = plan.schema
     if isinstance(value, Cut):
-        how = (value.edges, value.labels, value.right, value.include_both)
+        how = (value.edges, value.labels, value.right, value.include_both, value.nan)
         return put(plan, name, sql.cut_expression(schema[value.column], *how), keys=sql.cut_labels(*how))
     if isinstance(value, str):
         return put(plan, name, sql.scalar(value, schema))

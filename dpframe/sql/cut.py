@@ -9,7 +9,8 @@ from itertools import pairwise
 
 from dpframe.errors import BoundsError, ColumnTypeError, ExpressionError
 from dpframe.plan import Column, Expression, Type
-from dpframe.sql.terms import ISO_DATE, MAX_INTEGER, MIN_INTEGER, Term, article, literal_term
+from dpframe.sql.functions import is_missing
+from dpframe.sql.terms import ISO_DATE, MAX_INTEGER, MIN_INTEGER, Term, article, column_term, literal_term
 
 Edge = int | float | datetime.date
 
@@ -23,6 +24,7 @@ def cut_labels(
     labels: Sequence[str] | None = None,
     right: bool = True,
     include_both: bool = True,
+    nan: str | None = None,
 ) -> tuple[str, ...]:
     """The labels of the intervals between ``edges``, in order and without repetition.
 
@@ -36,6 +38,8 @@ def cut_labels(
         Whether an interval holds its upper edge rather than its lower one.
     include_both
         Whether the outermost edge that ``right`` leaves out belongs to its interval all the same.
+    nan
+        The label of null and NaN, after those of the intervals.
 
     Raises
     ------
@@ -55,7 +59,8 @@ def cut_labels(
     >>> cut_labels([0, 0.5, 1], include_both=False)
     ('(0, 0.5]', '(0.5, 1]')
     """
-    return tuple(dict.fromkeys(_labels(_edges(edges), labels, right, include_both)))
+    names = _labels(_edges(edges), labels, right, include_both)
+    return tuple(dict.fromkeys([*names, *([] if nan is None else [nan])]))
 
 
 def cut_expression(
@@ -64,8 +69,9 @@ def cut_expression(
     labels: Sequence[str] | None = None,
     right: bool = True,
     include_both: bool = True,
+    nan: str | None = None,
 ) -> Expression:
-    """The label of the interval that holds the column's value; null where it is missing or in no interval.
+    """The label of the interval that holds the column's value; ``nan`` where it is missing, null where in no interval.
 
     The intervals are found by bisection, so a value meets about log2(n) of n edges. ``column`` holds
     integers, floats or dates; the rest is as for :func:`cut_labels`.
@@ -99,13 +105,20 @@ def cut_expression(
     upper = "<=" if include_both or right else "<"
     # NaN is above every number on both engines, so it falls outside, as null does.
     inside = f"{column.ref} {lower} {{}} AND {column.ref} {upper} {{}}"
+    missing = is_missing(column_term(column))
+    first = ("", "")
+    if nan is not None:
+        first = (
+            f"WHEN {missing.spark} THEN {literal_term(nan).spark} ",
+            f"WHEN {missing.duckdb} THEN {literal_term(nan).duckdb} ",
+        )
     return Expression(
         f"cut({column.name}, {points[0]} to {points[-1]}, {len(names)} intervals)",
         Type.STRING,
         True,
         frozenset([column.ref]),
-        f"(CASE WHEN {inside.format(limits[0].spark, limits[-1].spark)} THEN {spark} END)",
-        f"(CASE WHEN {inside.format(limits[0].duckdb, limits[-1].duckdb)} THEN {duckdb} END)",
+        f"(CASE {first[0]}WHEN {inside.format(limits[0].spark, limits[-1].spark)} THEN {spark} END)",
+        f"(CASE {first[1]}WHEN {inside.format(limits[0].duckdb, limits[-1].duckdb)} THEN {duckdb} END)",
     )
 
 

@@ -74,6 +74,11 @@ STEPS: list[tuple[str, Callable[[Any], Any], type[errors.DPFrameError], str]] = 
     ("bound without id", lambda p: p.bound(rows=1), errors.PlanError, r"protect\(id"),
     ("one edge", lambda p: p.assign(b=dp.cut("x", [1])), errors.PlanError, "two edges"),
     ("falling edges", lambda p: p.assign(b=dp.cut("x", [2, 1])), errors.PlanError, "increas"),
+    ("edges as a number", lambda p: p.assign(b=dp.cut("i", 3)), errors.PlanError, "two edges"),
+    ("edges as text", lambda p: p.assign(b=dp.cut("i", "0123")), errors.PlanError, "two edges"),
+    ("labels as text", lambda p: p.assign(b=dp.cut("i", [0, 1, 2], labels="ab")), errors.PlanError, "list of texts"),
+    ("labels as a number", lambda p: p.assign(b=dp.cut("i", [0, 1], labels=3)), errors.PlanError, "list of texts"),
+    ("a bin for NaN", lambda p: p.assign(b=dp.cut("i", [0, 1], nan=math.nan)), errors.PlanError, "name of a bin"),
     ("cut of text", lambda p: p.assign(b=dp.cut("level", [1, 2])), errors.PlanError, "level"),
     ("too few labels", lambda p: p.assign(b=dp.cut("x", [1, 2, 3], labels=["a"])), errors.PlanError, "label"),
     ("unknown in drop_null", lambda p: p.drop_null("nope"), errors.UnknownColumnError, "nope"),
@@ -203,6 +208,11 @@ def test_refusals_at_the_release_charge_nothing(frame: Any) -> None:
         assert budget.spent == 0
     with pytest.raises(errors.NoBudgetError, match=r"with dp\.Budget"):
         frame.dp.protect().count().release(epsilon=1)
+
+
+def test_keys_of_no_column_are_refused(frame: Any) -> None:
+    with pytest.raises(errors.UnknownColumnError, match="Did you mean 'level'"):
+        frame.dp.keys("lvel")
 
 
 def test_columns_that_share_a_name_are_refused(engine: Engine, frame: Any) -> None:

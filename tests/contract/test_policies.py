@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from engines import Engine, exactly
 
@@ -105,3 +106,15 @@ def test_group_keys_of_every_kind(engine: Engine) -> None:
     private = engine.frame(frame).dp.protect()
     for column, keys in {"i": [1, -(2**63), 5], "s": ["ä", "", "z"], "p": [True, False], "d": [*days, None]}.items():
         assert sum(answers(engine, private.groupby(column, keys=keys).count())) == 2
+
+
+def test_missing_values_have_the_bin_that_nan_names(engine: Engine) -> None:
+    private = table(engine, x=[np.nan, 1.0, 3.0, 9.0])
+    assert answers(engine, private.assign(b=dp.cut("x", [0, 2, 4], nan="none")).groupby("b").count()) == [1, 1, 1]
+
+
+def test_keys_in_any_one_column(engine: Engine) -> None:
+    private = table(engine, g=["a", "b", "a"], i=[1, 2, 3])
+    for listed in (pd.Series(["a", "b"]), np.array(["a", "b"]), pd.Index(["a", "b"]), pa.array(["a", "b"])):
+        assert len(private.groupby("g", keys=listed).keys) == 2
+    assert answers(engine, private.groupby("i", keys=np.arange(1, 3)).count()) == [1, 1]

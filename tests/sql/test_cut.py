@@ -64,6 +64,21 @@ def test_both_engines_put_every_value_in_its_interval(spark_classic: Any) -> Non
         assert spark == duckdb, (name, edges, sides)
 
 
+def test_missing_values_have_a_bin_of_their_own(spark_classic: Any) -> None:
+    cases = [("i", [0, 10], ["low"]), ("x", [0, 0.5, 2.5], None), ("d", DAYS, None), ("i", list(range(-40, 41)), None)]
+    expressions = [cut_expression(SCHEMA[name], edges, labels, nan="it's $x") for name, edges, labels in cases]
+    on_both = zip(on_duckdb(expressions), on_spark(spark_classic, expressions), strict=True)
+    for (name, edges, labels), (duckdb, spark) in zip(cases, on_both, strict=True):
+        values = TABLE.column(SCHEMA[name].ref).to_pylist()
+        missing = [value is None or value != value for value in values]
+        bins = expected(values, edges, labels, True, True)
+        assert any(missing) and None in bins
+        hand = ["it's $x" if gone else label for gone, label in zip(missing, bins, strict=True)]
+        assert duckdb == spark == hand, (name, edges)
+    assert cut_labels([0, 1, 2], nan="none") == ("[0, 1]", "(1, 2]", "none")
+    assert cut_labels([0, 1, 2], ["a", "b"], nan="a") == ("a", "b")
+
+
 @pytest.mark.parametrize(("right", "both"), SIDES)
 def test_a_thousand_intervals_are_quick(spark_classic: Any, right: bool, both: bool) -> None:
     edges = [edge / 128 for edge in range(-500, 501)]
