@@ -56,7 +56,7 @@ def bound(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> No
     threads
         How many may work at once, each on some of the units.
     """
-    ids = table[request.id].combine_chunks()
+    ids = table[request.id].chunk(0)
     gone = absent(ids) if pa.types.is_floating(ids.type) else missing(ids)
     groupings = [_grouping(table, limit, request.salt) for limit in request.bounds]
     dealt = _deal(integers(ids), gone, cell, threads)
@@ -122,7 +122,7 @@ def _row_words(table: pa.Table, request: Request, rows: Ints, cells: Ints, unit_
     """A keyed word of all that tells rows apart, given the words of their units."""
     hashes = _chain(unit_words, hash_int64(cells, _subkey(request.salt, b"cell")), request.salt)
     for ref in apart(request):
-        values = table[ref].combine_chunks().take(pa.array(rows))
+        values = table[ref].chunk(0).take(pa.array(rows))
         hashes = _chain(hashes, _hash(values, request.salt, ref), request.salt)
     return hashes
 
@@ -154,7 +154,7 @@ def _grouping(table: pa.Table, limit: Bound, salt: bytes) -> Coded | None:
         return None
     codes, words = np.zeros(table.num_rows, np.int64), np.zeros(1, np.uint64)
     for column in limit.by:
-        values, key = table[column.ref].combine_chunks(), _subkey(salt, column.ref.encode())
+        values, key = table[column.ref].chunk(0), _subkey(salt, column.ref.encode())
         if pa.types.is_dictionary(values.type):
             known, index = (
                 _hash_text(values.dictionary, key),

@@ -94,7 +94,7 @@ class Seen:
 
 def values(table: pa.Table, cell: Ints, refs: Sequence[str]) -> pa.Table:
     """The distinct combinations of a cell and values: text as it is, everything else as integers, equal as it is."""
-    columns = [table[ref].combine_chunks() for ref in refs]
+    columns = [table[ref].chunk(0) for ref in refs]
     rows = first_rows(columns, cell)
     out = {}
     for ref, column in zip(refs, columns, strict=True):

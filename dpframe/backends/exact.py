@@ -41,12 +41,15 @@ MANY = 1 << 24
 def canonical(table: pa.Table, request: Request) -> pa.Table:
     """The columns of a request in the physical form of their types; ``rows`` only gives the table its length.
 
-    Text is dictionary-encoded: every use of it but the count of its values looks at distinct texts.
+    Text is dictionary-encoded: every use of it but the count of its values looks at distinct texts. Every column is one
+    chunk, which uses of it need not copy.
     """
     forms = {ref: ARROW[type_] for ref, type_ in request.types.items()} | {"rows": pa.int8()}
     columns = {ref: table[ref].cast(form) for ref, form in forms.items() if ref in table.column_names}
-    texts = [ref for ref in columns if forms[ref] == ARROW[Type.STRING]]
-    return pa.table(columns | {ref: columns[ref].dictionary_encode() for ref in texts})
+    for ref, column in columns.items():
+        coded = column.dictionary_encode() if forms[ref] == ARROW[Type.STRING] else column
+        columns[ref] = coded.chunk(0) if coded.num_chunks == 1 else coded.combine_chunks()
+    return pa.table(columns)
 
 
 def locate(keys: Keys, table: pa.Table) -> Ints:
@@ -61,7 +64,7 @@ def locate(keys: Keys, table: pa.Table) -> Ints:
     for factor in keys.factors:
         position = cell if factor.codes is None else np.zeros(table.num_rows, np.int64)
         for name, domain in factor.domains.items():
-            _fold(position, table[name].combine_chunks(), domain)
+            _fold(position, table[name].chunk(0), domain)
         if factor.codes is not None:
             _fold_listed(cell, position, factor)
     return cell
@@ -152,7 +155,7 @@ def _add(table: pa.Table, cell: Ints, statistic: Statistic, out: Ints) -> None:
     if statistic.ref is None:
         add_rows(cell, NONE, out)
         return
-    column = table[statistic.ref].combine_chunks()
+    column = table[statistic.ref].chunk(0)
     if isinstance(statistic, Count):
         add_rows(cell, absent(column), out)
         return

@@ -164,14 +164,13 @@ def canonical(series: pd.Series, type_: Type) -> pa.Array:
 
 def _text(series: pd.Series) -> pa.Array:
     """Text; in an object column, what is not text that UTF-8 can write is null, whatever stands beside it."""
-    if series.dtype != object:
-        text = pa.array(series, ARROW[Type.STRING], from_pandas=True)
-        text = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
-        return text.dictionary_encode()
     try:
+        if series.dtype != object:
+            text = pa.array(series, ARROW[Type.STRING], from_pandas=True)
+            return (text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text).dictionary_encode()
         # Python's strings keep their hashes, so this is quicker than to write them all out.
         codes, values = pd.factorize(series.to_numpy())
-    except TypeError:  # something among them has no hash
+    except (pa.ArrowException, ValueError, TypeError):  # half a surrogate pair; what has no hash
         return pa.array([_word(value) for value in series], ARROW[Type.STRING]).dictionary_encode()
     words = [_word(value) for value in values]
     if None in words:

@@ -157,12 +157,7 @@ def _joined(tables: Sequence[pa.Table], request: Request) -> Iterator[Located]:
     if not tables:
         return
     table = pa.concat_tables(tables)
-    cell = table[CELL].to_numpy().copy()
-    table = table.drop_columns([CELL])
-    for at, field in enumerate(table.schema):
-        if pa.types.is_large_string(field.type):
-            table = table.set_column(at, field.name, table[field.name].dictionary_encode())
-    yield table, cell
+    yield exact.canonical(table, request), table[CELL].to_numpy().copy()
 
 
 def freeze(table: pa.Table, info: str, like: Any) -> pd.DataFrame:
