@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ from dpframe.progress import progress
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.signedinteger[Any]]
+Piece = tuple[Rows, Ints, Ints]
 
 PART = 1 << 19
 """Units are bounded in parts of about this many rows, which a processor's caches hold."""
@@ -66,7 +69,7 @@ def bound(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> No
         cell[gone] = DROPPED
 
 
-def _deal(ids: Ints, gone: Mask, cell: Ints, threads: int) -> list[list[tuple[Ints, Ints, Ints]]]:
+def _deal(ids: Ints, gone: Mask, cell: Ints, threads: int) -> list[list[Piece]]:
     """The rows that count, their ids and their cells, in parts that have all rows of their units, each in pieces."""
     shares = list(pairwise(np.linspace(0, len(ids), threads + 1).astype(np.int64)))
     counts = np.zeros((threads, max(threads, -(-len(ids) // PART))), np.int64)
@@ -74,10 +77,11 @@ def _deal(ids: Ints, gone: Mask, cell: Ints, threads: int) -> list[list[tuple[In
     # Part by part, and in a part thread by thread: each writes where no other does.
     begin = (np.cumsum(counts.T) - counts.T.ravel()).reshape(counts.T.shape).T
     end = begin.copy()
-    dealt = tuple(np.empty(len(ids), np.int64) for _ in range(3))
+    rows: Rows = np.empty(len(ids), np.int32 if len(ids) < 2**31 else np.int64)
+    own_ids, own_cells = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
+    dealt = rows, own_ids, own_cells
     work = [partial(deal, ids, gone, cell, a, b, at, *dealt) for (a, b), at in zip(shares, end, strict=True)]
     list(at_once(threads, work))
-    rows, own_ids, own_cells = dealt
     return [
         [(rows[a:b], own_ids[a:b], own_cells[a:b]) for a, b in zip(begin[:, part], end[:, part], strict=True)]
         for part in range(counts.shape[1])
@@ -90,7 +94,7 @@ def _bound_part(
     request: Request,
     ids: pa.Array,
     groupings: Sequence[Coded | None],
-    pieces: Sequence[tuple[Ints, Ints, Ints]],
+    pieces: Sequence[Piece],
 ) -> None:
     """Bound the units of one part."""
     rows, own_ids, cells = (np.concatenate(each) for each in zip(*pieces, strict=True))
@@ -107,7 +111,10 @@ def _bound_part(
             group = at if grouping is None else grouping.codes[order]
             group_words = np.empty(0, np.uint64) if grouping is None else grouping.words
             alike = grouping is None and not apart(request)
-            runs = keep_groups(start, order, at, group, group_words, words, key, *limits, alike, cell, run, run_unit)
+            distinct = int(group.max()) + 1 if len(group) else 1
+            runs = keep_groups(
+                start, order, at, group, group_words, words, key, *limits, alike, distinct, cell, run, run_unit
+            )
         if runs:
             places = np.flatnonzero(run >= 0)
             begin, open_rows, open_cells = by_unit(run[places], runs, order[places], at[places])

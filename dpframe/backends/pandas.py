@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from dpframe.backends import exact
 from dpframe.backends.base import NoiseTask, Request, Sums
-from dpframe.backends.bounds import bound
+from dpframe.backends.bounds import apart, bound
 from dpframe.backends.distinct import everything
 from dpframe.backends.table import noisy
 from dpframe.errors import PlanError
@@ -87,6 +87,8 @@ def aggregate(frame: pd.DataFrame, request: Request) -> Sums:
     table = prepared(series, len(frame), request)
     cell = exact.locate(request.keys, table)
     if request.id is not None:
+        # What was made of the key columns is not needed any more, and a bound needs memory.
+        table = table.select(list(dict.fromkeys([request.id, *apart(request)])))
         bound(table, cell, request, THREADS)
     if request.distinct:
         return everything([(table, cell)], request, THREADS)

@@ -187,6 +187,7 @@ def keep_groups(
     groups: int,
     rows: int,
     alike: bool,
+    distinct: int,
     cell: Ints,
     run: Ints,
     run_unit: Ints,
@@ -205,6 +206,8 @@ def keep_groups(
         The key of the hash of a unit's word and a group's, by which the groups are chosen: the least.
     alike
         Whether rows of a unit and group cannot be told apart, so that any of them may stay.
+    distinct
+        No more groups than this have rows: a unit of many rows in few groups needs little memory.
 
     Returns
     -------
@@ -214,21 +217,22 @@ def keep_groups(
     widest = 1
     for u in range(start.size - 1):
         widest = max(widest, start[u + 1] - start[u])
-    # A hash table of the unit's groups, of twice its rows: small, so near; the stamp says whose an entry is.
-    entries = np.empty((2 << _bits(widest), 3), np.int64)
+    # A hash table of the unit's groups, of twice as many places: small, so near; the stamp says whose an entry is.
+    most_groups = min(widest, distinct)
+    entries = np.empty((2 << _bits(most_groups), 3), np.int64)
     entries[:, 0] = -1
     own = np.empty(widest, np.int64)
-    code = np.empty(widest, np.int64)
-    left = np.empty(widest, np.int64)
-    hashes = np.empty(widest, np.uint64)
-    number = np.empty(widest, np.int64)
+    code = np.empty(most_groups, np.int64)
+    left = np.empty(most_groups, np.int64)
+    hashes = np.empty(most_groups, np.uint64)
+    number = np.empty(most_groups, np.int64)
     least = np.empty(FEW, np.uint64)
     runs = 0
     for u in range(start.size - 1):
         begin, end = start[u], start[u + 1]
         if end - begin <= 1:
             continue
-        bits = _bits(end - begin) + 1
+        bits = _bits(min(end - begin, distinct)) + 1
         mask, shift = (1 << bits) - 1, np.uint64(64 - bits)
         known, most = 0, 1
         for j in range(begin, end):
