@@ -52,9 +52,10 @@ def test_a_join_is_that_of_pandas(engine: Engine, on: Any, how: Any) -> None:
     assert cells(engine, joined.agg(s=dp.sum("x_right", 0, 64), n=dp.count())) == {merged["x_right"].sum(): len(merged)}
 
 
-def test_every_kind_of_public_table(engine: Engine, spark_classic: Any) -> None:
+def test_every_kind_of_public_table(engine: Engine, request: pytest.FixtureRequest) -> None:
+    session = request.getfixturevalue("spark_connect" if engine.name == "connect" else "spark_classic")
     private = engine.frame(PRIVATE).dp.protect()
-    tables = [PUBLIC, pa.Table.from_pandas(PUBLIC), spark_classic.createDataFrame(PUBLIC)]
+    tables = [PUBLIC, pa.Table.from_pandas(PUBLIC), session.createDataFrame(PUBLIC)]
     tables.append(PUBLIC.astype({"level": "category", "land": "string[pyarrow]", "year": "Int8"}))
     answers = [cells(engine, private.join_public(table, "level").groupby("land").count()) for table in tables]
     assert answers == [{"CH": 4, "LI": 2, "AT": 0, None: 1}] * 4
