@@ -13,7 +13,7 @@ from dpframe.aggregates import Aggregate, Histogram, Prepared
 from dpframe.direct import Direct
 from dpframe.errors import ColumnTypeError, PlanError
 from dpframe.explain import explanation
-from dpframe.keys import Keys, grouping
+from dpframe.keys import Keys, for_columns, grouping
 from dpframe.plan import (
     Bound,
     Cut,
@@ -295,8 +295,9 @@ class PrivateFrame(Direct, Shown):
         *columns
             Text, integer, boolean or date columns.
         keys
-            :func:`dpframe.keys`, or what it takes; for a single column also a list. Columns that it leaves
-            out use their declared keys: those of :func:`dpframe.cut` or of ``protect(keys=)``.
+            :func:`dpframe.keys`, or what it takes: for a single column also a list of values, for several one of
+            tuples. Columns that it leaves out use their declared keys: those of :func:`dpframe.cut` or of
+            ``protect(keys=)``.
 
         Raises
         ------
@@ -320,7 +321,8 @@ class PrivateFrame(Direct, Shown):
             raise PlanError("Name at least one column to group by, or aggregate the frame itself.")
         if len(set(steps.names("groupby", columns))) != len(columns):
             raise PlanError("A column is grouped by twice: name each once.")
-        return GroupedFrame(self, columns, grouping(self.plan.schema, columns, keys))
+        given = None if keys is None else for_columns(columns, keys)
+        return GroupedFrame(self, columns, grouping(self.plan.schema, columns, given))
 
     def agg(self, *unnamed: Aggregate, **named: Aggregate) -> Query:
         """Aggregates of all rows as one group; see :meth:`GroupedFrame.agg`."""

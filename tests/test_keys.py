@@ -60,7 +60,7 @@ def test_factors_whose_columns_interleave_are_multiplied_out(monkeypatch: pytest
     keys = (pairs * dp.keys({"b": ["x", "y"], "d": [0, 1]})).arranged(["a", "b", "c", "d"])
     assert [list(factor.domains) for factor in keys.factors] == [["a", "b", "c"], ["d"]]
     assert rows(keys)[:5] == [(1, "x", 1, 0), (1, "x", 1, 1), (1, "x", 2, 0), (1, "x", 2, 1), (1, "y", 1, 0)]
-    monkeypatch.setattr(import_module("dpframe.keys"), "MOST_CELLS", 100)
+    monkeypatch.setattr(import_module("dpframe.keys.factor"), "MOST_CELLS", 100)
     many = dp.keys({"b": range(40)}) * pairs
     with pytest.raises(KeysError, match="120 keys are too many to multiply out"):
         many.arranged(["a", "b", "c"])

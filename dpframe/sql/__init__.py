@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from dpframe.errors import ExpressionError
 from dpframe.plan import Expression, Schema, Type
+from dpframe.sql import grammar
 from dpframe.sql.cut import cut_expression, cut_labels
 from dpframe.sql.grammar import read
 from dpframe.sql.limits import limits
@@ -25,6 +26,7 @@ from dpframe.sql.terms import article, spark_literal, usable
 __all__ = [
     "EMPTY",
     "clamped",
+    "conjuncts",
     "cut_expression",
     "cut_labels",
     "filled",
@@ -97,6 +99,28 @@ def predicate(text: str, schema: Schema) -> Expression:
             f"Compare it: {text} {example}."
         )
     return replace(expression, limits=limits(text, schema))
+
+
+def conjuncts(text: str, schema: Schema) -> tuple[Expression, ...]:
+    """Check one condition and take it apart at its outermost ``and``: true wherever all parts are.
+
+    Raises
+    ------
+    ExpressionError, ColumnTypeError, UnknownColumnError
+        As for :func:`predicate`.
+
+    Examples
+    --------
+    >>> from dpframe.plan import Column, Schema, Type
+    >>> schema = Schema((Column("age", "c0", Type.INTEGER), Column("land", "c1", Type.STRING)), width=2)
+    >>> [part.duckdb for part in conjuncts("age > 3 and land = 'CH'", schema)]
+    ['(c0 > CAST(3 AS BIGINT))', "(c1 = 'CH')"]
+    """
+    predicate(text, schema)
+    return tuple(
+        Expression(term.shown, Type.BOOLEAN, term.nullable, term.reads, term.spark, term.duckdb)
+        for term in grammar.conjuncts(text, schema)
+    )
 
 
 def proves_present(text: str, schema: Schema) -> frozenset[str]:

@@ -86,6 +86,20 @@ def read(text: str, schema: Schema) -> Term:
     return term
 
 
+def conjuncts(text: str, schema: Schema) -> list[Term]:
+    """The conditions of which one that has been checked is the conjunction, each by itself."""
+    parts, left = list[Any](), [parse(text)]
+    while left:
+        node = left.pop()
+        if isinstance(node, exp.Paren):
+            left.append(node.this)
+        elif isinstance(node, exp.And):
+            left += [node.expression, node.this]
+        else:
+            parts.append(node)
+    return [boolean(_read(part, schema), "`and`") for part in parts]
+
+
 def _too_deep() -> ExpressionError:
     return ExpressionError(
         "The expression is nested too deep for the engines' parsers. Split it into several .assign(...) steps."
