@@ -91,11 +91,11 @@ $(VENV)/.stamp-demo: pyproject.toml
 $(VENV)/.stamp-test: pyproject.toml
 	@echo "Installing dpframe, Spark and the test tools into $(VENV) (Spark is a download of some 450 MB) ..."
 	@scripts/make_venv.sh "$(PYTHON)" $(VENV)
-	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable ".[spark,dev]" "pandas<3"
+	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable ".[spark,ledger,dev]" "pandas<3"
 	@touch $(VENV)/.stamp-demo $@
 
 $(VENV_PANDAS3)/.stamp-test: pyproject.toml
 	@echo "Installing dpframe, Spark and the test tools into $(VENV_PANDAS3), with pandas 3 ..."
 	@scripts/make_venv.sh "$(PYTHON)" $(VENV_PANDAS3)
-	@$(VENV_PANDAS3)/bin/python -m pip install $(PIP_FLAGS) --editable ".[spark,dev]" "pandas>=3"
+	@$(VENV_PANDAS3)/bin/python -m pip install $(PIP_FLAGS) --editable ".[spark,ledger,dev]" "pandas>=3"
 	@touch $@

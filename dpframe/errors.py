@@ -11,15 +11,18 @@
     ├── BudgetError
     │   ├── InvalidCostError (ValueError)   NaN, negative, boolean or mismatched ε, δ, ρ
     │   ├── BudgetExceededError             asked / left / total
-    │   └── NoBudgetError                   a release outside every ``with dp.Budget(...)``
+    │   ├── NoBudgetError                   a release outside every ``with dp.Budget(...)``
+    │   ├── LedgerError                     a ledger that cannot be used, or is not what was written
+    │   └── OnceError (ValueError)          a ``once=`` key that stands for another release
     ├── MechanismError (ValueError)   noise parameters outside what the exact samplers cover
     ├── FrameError (TypeError)        a frame that dpframe cannot serve
     │   └── StoppedSessionError       a Spark frame whose session has ended
     └── DataPlaneError                the engine failed after the charge; details are withheld
 
-All but :class:`DataPlaneError` are raised before any data is read and before anything is charged, and
-their text holds only what the caller wrote and what the plan knows. A :class:`DataPlaneError` carries the
-*kind* of the engine's failure and never its message, which may quote a private value.
+All but :class:`DataPlaneError` are raised before anything is charged (a :class:`LedgerError` says when that is not
+sure) and before any data is read, and their text holds only what the caller wrote and what the plan knows. A
+:class:`DataPlaneError` carries the *kind* of the engine's failure and never its message, which may quote a private
+value.
 """
 
 
@@ -69,6 +72,14 @@ class BudgetExceededError(BudgetError):
 
 class NoBudgetError(BudgetError):
     """A release was asked for outside every budget."""
+
+
+class LedgerError(BudgetError):
+    """A ledger cannot be kept there, cannot be written now, or is not what was written; nothing was released."""
+
+
+class OnceError(BudgetError, ValueError):
+    """A ``once=`` key stands for another release; nothing was charged."""
 
 
 class MechanismError(DPFrameError, ValueError):
