@@ -14,7 +14,7 @@ from dpframe.kernels.arguments import LARGEST_SCALE
 from dpframe.mechanisms.table import TableMechanism
 from dpframe.plan import Schema, Type
 from dpframe.release import CONFIDENCE, fresh_key, guarded
-from dpframe.result import ColumnInfo, ReleaseInfo, StatisticInfo, dumps
+from dpframe.result import ColumnInfo, ReleaseInfo, StatisticInfo
 
 FINENESS = 2.0**-10
 """The grid of a float column, in parts of the least noise scale: fine beside the noise, and public; and coarse enough
@@ -48,7 +48,7 @@ def add_noise(
     info = describe(columns, tasks, budget)
     names = ", ".join(mechanism.name for mechanism in columns.values())
     budget.charge([mechanism.event for mechanism in columns.values()], f"noise({', '.join(columns)})", names)
-    return guarded(lambda: backend.noise(frame, tasks, drop, dumps(info)))
+    return guarded(lambda: backend.noise(frame, tasks, drop, info.json))
 
 
 def task(schema: Schema, name: str, mechanism: TableMechanism, key: bytes | None, stream: int) -> NoiseTask:

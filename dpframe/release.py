@@ -18,7 +18,7 @@ from dpframe.mechanisms import Mechanism
 from dpframe.plan import Define, Distinct, GroupBound, Squares, Statistic, Step, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
 from dpframe.query import Question
-from dpframe.result import AtLeast, ColumnInfo, ReleaseInfo, StatisticInfo, dumps
+from dpframe.result import AtLeast, ColumnInfo, ReleaseInfo, StatisticInfo
 from dpframe.threshold import Threshold, threshold
 
 CONFIDENCE = 0.95
@@ -69,7 +69,7 @@ def release(
         intervals=ci is not None,
     )
     spent = str(cost) if budget.private else "nothing"
-    info = dumps(describe(question, calibrated, spent, budget.private, confidence, shown))
+    info = describe(question, calibrated, spent, budget.private, confidence, shown).json
     if least is None and backend.spreads is not None and backend.spreads(frame, asked.keys.size):
         return guarded(lambda: backend.spread(frame, asked, finish.rows, info))
     sums = guarded(lambda: backend.aggregate(frame, asked))

@@ -96,6 +96,11 @@ class ReleaseInfo:
                 return column
         raise KeyError(name)
 
+    @property
+    def json(self) -> str:
+        """As JSON text, which :func:`loads` reads."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
     def __str__(self) -> str:
         lines = [
             "A differentially private release" if self.private else "EXACT answers: NOT PRIVATE, do not publish",
@@ -116,18 +121,13 @@ class ReleaseInfo:
         return "\n".join(lines)
 
 
-def dumps(info: ReleaseInfo) -> str:
-    """The metadata as JSON text."""
-    return json.dumps(asdict(info), ensure_ascii=False)
-
-
 def loads(text: str) -> ReleaseInfo:
     """The metadata from its JSON text.
 
     Examples
     --------
     >>> info = ReleaseInfo(True, "epsilon=1", "one row", (), ("level",), 5, 0.95, ())
-    >>> loads(dumps(info)) == info
+    >>> loads(info.json) == info
     True
     """
     fields = json.loads(text)

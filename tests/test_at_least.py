@@ -21,7 +21,7 @@ from dpframe.answer import STREAMS
 from dpframe.errors import KeysError, PlanError
 from dpframe.kernels import cell_key, words, words_at
 from dpframe.mechanisms.integer import hashes
-from dpframe.result import dumps, loads
+from dpframe.result import loads
 
 SIDE = 300
 COUNTS = (0, 0, 3, 0, 7, 0, 0, 1)
@@ -252,11 +252,11 @@ def test_the_metadata_say_what_came_out_and_how_much_of_it_is_noise(capsys: pyte
         assert info.at_least.by_noise == pytest.approx(SIDE**2 * float(beyond(np.int64(15), 2.0, False)))
         assert "shown   n of at least 15; about 31 of them by noise alone" in str(info)
         assert "n of at least 15" in budget.history()["query"].iloc[0]
-    assert loads(dumps(info)) == info
+    assert loads(info.json) == info
     plain = dataclasses.replace(info, at_least=None)
-    assert loads(dumps(plain)) == plain and "shown" not in str(plain)
+    assert loads(plain.json) == plain and "shown" not in str(plain)
     # What was written before there was a threshold is still read.
-    assert loads(dumps(plain).replace(', "at_least": null', "")) == plain
+    assert loads(plain.json.replace(', "at_least": null', "")) == plain
     query.explain(epsilon=1, at_least={"n": 15})
     query.explain(at_least={"n": 15})
     shown = capsys.readouterr().out

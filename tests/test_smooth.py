@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
-from dpframe.accounting import ApproximateDP, PureDP, ZeroConcentratedDP
+from dpframe.accounting import ApproximateDP, GaussianDP, PureDP, ZeroConcentratedDP
 from dpframe.errors import DPFrameError, InvalidCostError, MechanismError
 from dpframe.mechanisms import smooth_bounds as bounds
 from dpframe.mechanisms.smooth import SmoothArsinhNormal, SmoothCauchy, SmoothGamma, SmoothLaplace, SmoothStudentT
@@ -507,7 +507,8 @@ def test_events_are_what_was_typed() -> None:
         assert pure.event == PureDP(Fraction(1, 10))
     assert LaplaceNoise(1, 0.1).event == GeometricNoise(1, "1/10").event == PureDP(Fraction(1, 10))
     gaussian, smooth = GaussianNoise(1, 0.1), SmoothArsinhNormal("x", 0.01, 0.1)
-    assert smooth.event == gaussian.event == ZeroConcentratedDP(Fraction(1, 10))
+    assert smooth.event == gaussian.event.asked == ZeroConcentratedDP(Fraction(1, 10))
+    assert gaussian.event.noises == (GaussianDP(Fraction(1, 5)),)  # which a budget of mu can pay for, too
 
 
 def test_more_epsilon_never_means_more_noise() -> None:

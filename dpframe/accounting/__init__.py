@@ -1,14 +1,27 @@
-"""Accounting: exact costs, events and the budget that refuses past its total."""
+"""Accounting: exact costs, events, filters, and the budget that refuses past its total."""
 
 from dpframe.accounting.budget import Budget, ambient
-from dpframe.accounting.costs import ApproximateDP, Cost, Exact, PureDP, ZeroConcentratedDP, cost, exact
+from dpframe.accounting.costs import (
+    ApproximateDP,
+    Declared,
+    Exact,
+    GaussianDP,
+    PureDP,
+    ZeroConcentratedDP,
+    cost,
+    exact,
+)
+from dpframe.accounting.events import Event, Joint
 from dpframe.accounting.ledger_chain import Once
 
 __all__ = [
     "ApproximateDP",
     "Budget",
-    "Cost",
+    "Declared",
+    "Event",
     "Exact",
+    "GaussianDP",
+    "Joint",
     "Once",
     "PureDP",
     "ZeroConcentratedDP",

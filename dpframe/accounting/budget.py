@@ -5,15 +5,28 @@ from __future__ import annotations
 import datetime
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import accumulate
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from dpframe.accounting.costs import Cost, Exact, exact, in_epsilon, in_rho
+from dpframe.accounting.costs import Exact, cost
+from dpframe.accounting.events import Event
+from dpframe.accounting.filters import (
+    NOTHING,
+    Amounts,
+    Filter,
+    Gaussians,
+    Renyi,
+    Unsettled,
+    excess,
+    filter_of,
+    first,
+    price,
+    total,
+)
 from dpframe.errors import BudgetExceededError, InvalidCostError, NoBudgetError
 
 if TYPE_CHECKING:
@@ -24,14 +37,18 @@ _open: ContextVar[tuple[Budget, ...]] = ContextVar("dpframe_budgets", default=()
 
 @dataclass(frozen=True)
 class Charge:
-    """One line of the history: when, for what, at which cost."""
+    """One line of the history: when, for what, at which cost. ``amounts`` are the filter's."""
 
     time: datetime.datetime
     query: str
     mechanism: str
-    cost: str
-    amount: Exact
-    delta: Exact
+    events: tuple[Event, ...]
+    amounts: Amounts
+
+    @property
+    def cost(self) -> str:
+        """What was asked, in words."""
+        return " and ".join(map(str, self.events))
 
 
 class Budget:
@@ -40,23 +57,29 @@ class Budget:
     Parameters
     ----------
     epsilon
-        Total of an (ε, δ) budget. Releases cost their ε, and their δ if they have one.
+        Total ε of a budget of pure ε, or with ``delta`` of an (ε, δ) budget.
     delta
         Total δ, below 1; 0 for a budget of pure ε.
     rho
-        Total of a zero-concentrated (zCDP) budget. Releases cost their ρ, or ε²/2.
+        Total of a zero-concentrated (zCDP) budget.
+    mu
+        Total of a Gaussian-DP budget. Squares add up: μ = 3 and then μ = 4 are μ = 5.
+    filter
+        How an (ε, δ) budget counts. ``"sum"`` adds up ε and δ; ``"gaussian"`` adds up μ², which lets Gaussian releases
+        have more than their ε and δ would; ``"renyi"`` adds up a Rényi divergence, the best of the three for many
+        releases of both kinds. Left out, the first charge decides, once and for all: ``"gaussian"`` if all of its noise
+        is Gaussian, ``"sum"`` if it was asked in ε or in ε and δ, else ``"renyi"``.
 
     Raises
     ------
     InvalidCostError
-        Unless exactly one of ε and ρ is given as a positive finite number.
+        Unless exactly one of ε, ρ and μ is given as a positive finite number, with a δ and a filter only beside ε.
 
     Notes
     -----
-    Sums of costs are exact rationals, so three times 0.1 fits 0.3 and a fourth is refused. A release is
-    charged before any data is read, and a failure after that keeps the charge. Composition of adaptively
-    chosen releases is additive in ε, in δ and in ρ (Rogers et al., *Privacy Odometers and Filters*, NeurIPS 2016;
-    Whitehouse et al., *Fully Adaptive Composition*, ICML 2023).
+    Sums are exact rationals, so three times 0.1 fits 0.3 and a fourth is refused; amounts that are irrational, as μ² of
+    an (ε, δ), are rounded up first. A release is charged before any data is read, and a failure after that keeps the
+    charge. The sums may be of adaptively chosen releases: :mod:`dpframe.accounting.filters`.
 
     Examples
     --------
@@ -65,15 +88,21 @@ class Budget:
     1.1
     """
 
-    def __init__(self, epsilon: object = None, delta: object = 0, *, rho: object = None) -> None:
-        if (epsilon is None) == (rho is None):
-            raise InvalidCostError("Open a budget with one total: dp.Budget(epsilon=1.1) or dp.Budget(rho=0.5).")
-        no_delta = not isinstance(delta, bool) and delta == 0
-        allowed = Exact(0) if no_delta else exact(delta, "delta")
-        if not no_delta and (rho is not None or allowed >= 1):
-            raise InvalidCostError("delta= is below 1 and goes with epsilon=, as in dp.Budget(epsilon=1, delta=1e-6).")
-        self._name, self._price = ("epsilon", in_epsilon) if rho is None else ("rho", in_rho)
-        self._start(exact(epsilon if rho is None else rho, self._name), allowed)
+    def __init__(
+        self,
+        epsilon: object = None,
+        delta: object = 0,
+        *,
+        rho: object = None,
+        mu: object = None,
+        filter: object = None,
+    ) -> None:
+        if sum(each is None for each in (epsilon, rho, mu)) != 2:
+            raise InvalidCostError(
+                "Open a budget with one total: dp.Budget(epsilon=1.1), dp.Budget(epsilon=1, delta=1e-6), "
+                "dp.Budget(rho=0.5) or dp.Budget(mu=1)."
+            )
+        self._start(filter_of(cost(epsilon, rho, delta=delta, mu=mu), filter))
 
     @classmethod
     def unlimited(cls) -> Budget:
@@ -87,16 +116,12 @@ class Budget:
         False
         """
         budget = cls.__new__(cls)
-        budget._name, budget._price = "unlimited", lambda event: (Fraction(0), Fraction(0))
-        budget._start(None, Exact(0))
+        budget._start(None)
         return budget
 
-    _name: str
-    _price: Callable[[Cost], tuple[Fraction, Fraction]]
-
-    def _start(self, total: Exact | None, delta: Exact) -> None:
-        self._total, self._delta = total, delta
-        self._spent = self._spent_delta = Fraction(0)
+    def _start(self, filter: Filter | None) -> None:
+        self._filter = filter
+        self._spent = NOTHING
         self._charges: list[Charge] = []
         self._lock = threading.Lock()
         self._process = os.getpid()
@@ -116,29 +141,42 @@ class Budget:
     @property
     def private(self) -> bool:
         """Whether releases are noisy. Only an unlimited budget's are not."""
-        return self._total is not None
+        return self._filter is not None
+
+    @property
+    def filter(self) -> str:
+        """How it counts: ``sum``, ``gaussian``, ``renyi`` or ``rho``; ``unsettled`` before that is known."""
+        return "unlimited" if self._filter is None else self._filter.name
 
     @property
     def total(self) -> Exact | float:
-        """The total, exactly; infinity for an unlimited budget."""
-        return float("inf") if self._total is None else self._total
+        """The total ε, ρ or μ, exactly; infinity for an unlimited budget."""
+        return float("inf") if self._filter is None else first(self._filter.opened)
 
     @property
     def spent(self) -> Exact:
-        """What has been charged so far, exactly."""
-        return Exact(self._spent)
+        """What has been charged so far.
+
+        Exactly, where the budget's own ε or ρ add up. Of Gaussian releases, the μ that all of them are together, or
+        their ε at the budget's δ, rounded up.
+        """
+        return Exact(0 if self._filter is None else self._filter.used(self._spent)[0])
 
     @property
     def remaining(self) -> Exact | float:
-        """What is left, exactly; infinity for an unlimited budget."""
-        return float("inf") if self._total is None else Exact(self._total - self._spent)
+        """What is left; infinity for an unlimited budget.
+
+        Exactly, where the budget's own ε or ρ add up. Otherwise what one more Gaussian release could ask for, its μ, or
+        its ε beside ``delta=budget.remaining_delta``, rounded down.
+        """
+        return float("inf") if self._filter is None else Exact(self._filter.left(self._spent)[0])
 
     @property
     def remaining_delta(self) -> Exact:
-        """What is left of δ, exactly; 0 for a budget without."""
-        return Exact(self._delta - self._spent_delta)
+        """What is left of δ, or the δ that goes with ``remaining``; 0 for a budget without."""
+        return Exact(0 if self._filter is None else self._filter.left(self._spent)[1])
 
-    def charge(self, costs: Sequence[Cost], query: str, mechanism: str) -> None:
+    def charge(self, events: Sequence[Event], query: str, mechanism: str) -> None:
         """Take the costs of a release, all or none.
 
         Raises
@@ -152,23 +190,18 @@ class Budget:
         """
         if os.getpid() != self._process:
             raise NoBudgetError("This budget was opened in another process: open one here, with a part of its total.")
-        amount, delta = (Exact(sum(parts)) for parts in zip(*map(self._price, costs), strict=True))
+        now = datetime.datetime.now(datetime.UTC)
         with self._lock:
-            for name, asked, spent, total in (
-                (self._name, amount, self._spent, self._total),
-                ("delta", delta, self._spent_delta, self._delta),
-            ):
-                if total is not None and self.private and spent + asked > Fraction(total):
-                    left = Exact(total - spent)
-                    raise BudgetExceededError(
-                        f"This release asks for {name}={asked}, but {left} of {total} is left. "
-                        + (f"Lower it to {name}={left} or less, or " if left > 0 else "Nothing more can be released: ")
-                        + "open a larger budget."
-                    )
-            self._spent += amount
-            self._spent_delta += delta
-            now = datetime.datetime.now(datetime.UTC)
-            self._charges.append(Charge(now, query, mechanism, " and ".join(map(str, costs)), amount, delta))
+            filter, asked, spent = self._filter, NOTHING, NOTHING
+            if isinstance(filter, Unsettled):
+                filter = filter.settled(events)
+            if filter is not None:
+                asked = total(price(filter, event) for event in events)
+                spent = self._spent[0] + asked[0], self._spent[1] + asked[1]
+                if spent[0] > filter.totals[0] or spent[1] > filter.totals[1]:
+                    raise BudgetExceededError(excess(filter, asked, self._spent))
+            self._filter, self._spent = filter, spent
+            self._charges.append(Charge(now, query, mechanism, tuple(events), asked))
 
     def history(self) -> object:
         """Every charge so far, oldest first, as a pandas frame.
@@ -176,8 +209,8 @@ class Budget:
         Returns
         -------
         pandas.DataFrame
-            Columns ``time`` (UTC), ``query``, ``mechanism``, ``cost`` (text, exact) and ``spent`` (the
-            running total in the budget's unit, float64, for plotting).
+            Columns ``time`` (UTC), ``query``, ``mechanism``, ``cost`` (text, exact) and ``spent`` (the running total
+            in what adds up: ε, ρ, μ² or a Rényi divergence; float64, for plotting).
         """
         return self._history_table().to_pandas()
 
@@ -185,7 +218,7 @@ class Budget:
         import pyarrow as pa
 
         charges = list(self._charges)
-        running = [float(spent) for spent in accumulate(c.amount for c in charges)]
+        running = [float(spent) for spent in accumulate(c.amounts[0] for c in charges)]
         return pa.table(
             {
                 "time": pa.array([c.time for c in charges], pa.timestamp("us", "UTC")),
@@ -212,10 +245,10 @@ class Budget:
         _open.set(tuple(stack))
 
     def __repr__(self) -> str:
-        if self._total is None:
+        if self._filter is None:
             return "Budget.unlimited(): exact answers, NOT private"
-        delta = f", delta={self._delta}" if self._delta else ""
-        return f"Budget({self._name}={self._total}{delta}, spent={self.spent}, remaining={self.remaining})"
+        counts = f", filter={self._filter.name!r}" if isinstance(self._filter, Gaussians | Renyi) else ""
+        return f"Budget({self._filter.opened}{counts}, spent={self.spent}, remaining={self.remaining})"
 
 
 def ambient(budget: Budget | None = None) -> Budget:

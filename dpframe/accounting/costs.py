@@ -1,11 +1,8 @@
-"""Costs: exact rationals with the kind of guarantee that they measure.
-
-What a person types is what is counted. A cost of one kind pays for another only from the stronger guarantee to the
-weaker: ε-DP implies (ε²/2)-zCDP (Bun and Steinke, *Concentrated Differential Privacy*, TCC 2016, Proposition 1.4).
-"""
+"""Costs: exact rationals with the kind of guarantee that they measure. What a person types is what is counted."""
 
 from __future__ import annotations
 
+import math
 import numbers
 import re
 from dataclasses import dataclass
@@ -113,6 +110,40 @@ def exact(value: object, what: str) -> Exact:
     return Exact(number)
 
 
+def probability(delta: object) -> Exact:
+    """Read δ exactly: 0, or a positive number below 1.
+
+    Raises
+    ------
+    InvalidCostError
+        For anything else.
+
+    Examples
+    --------
+    >>> probability(1e-6), probability(0)
+    (0.000001, 0)
+    """
+    signalling = isinstance(delta, Decimal) and delta.is_snan()  # which cannot even be compared
+    if isinstance(delta, numbers.Real | Decimal) and not isinstance(delta, bool) and not signalling and delta == 0:
+        return Exact(0)
+    allowed = exact(delta, "delta")
+    if allowed >= 1:
+        raise InvalidCostError(f"delta must be below 1, such as 1e-6, not {delta!r}.")
+    return allowed
+
+
+def root(value: Fraction) -> Exact | None:
+    """The square root of a rational number, if it is one.
+
+    Examples
+    --------
+    >>> root(Fraction(9, 100)), root(Fraction(2))
+    (0.3, None)
+    """
+    found = Fraction(math.isqrt(value.numerator), math.isqrt(value.denominator))
+    return Exact(found) if found * found == value else None
+
+
 @dataclass(frozen=True)
 class PureDP:
     """A release that is ε-differentially private."""
@@ -144,48 +175,47 @@ class ZeroConcentratedDP:
         return f"rho={self.rho}"
 
 
-Cost = PureDP | ApproximateDP | ZeroConcentratedDP
+@dataclass(frozen=True)
+class GaussianDP:
+    """A release that is μ-Gaussian-DP: no easier to tell from its neighbour's than N(0, 1) from N(μ, 1).
+
+    Dong, Roth and Su, *Gaussian differential privacy*, JRSS-B 2022. Squares of μ add up, so μ² is what is kept.
+    """
+
+    mu_squared: Exact
+
+    def __str__(self) -> str:
+        mu = root(self.mu_squared)
+        return f"mu^2={self.mu_squared}" if mu is None else f"mu={mu}"
 
 
-def cost(epsilon: object = None, rho: object = None) -> Cost:
-    """Read the cost of a release: exactly one of ε and ρ.
+Declared = PureDP | ApproximateDP | ZeroConcentratedDP | GaussianDP
+
+
+def cost(epsilon: object = None, rho: object = None, *, delta: object = None, mu: object = None) -> Declared:
+    """Read the cost of a release: exactly one of ε, ρ and μ, and a δ only beside ε.
 
     Raises
     ------
     InvalidCostError
-        For none or both, and for what is not a positive finite number.
+        For none or several, and for what is not a positive finite number, or a δ not below 1.
 
     Examples
     --------
     >>> print(cost(epsilon=0.1))
     epsilon=0.1
+    >>> print(cost(epsilon=1, delta=1e-6))
+    epsilon=1, delta=0.000001
     """
-    if (epsilon is None) == (rho is None):
-        raise InvalidCostError("Name the cost of the release once: release(epsilon=0.5) or release(rho=0.1).")
+    if sum(each is None for each in (epsilon, rho, mu)) != 2:
+        raise InvalidCostError(
+            "Name the cost of the release once: release(epsilon=0.5), release(epsilon=0.5, delta=1e-6), "
+            "release(rho=0.1) or release(mu=0.4)."
+        )
+    allowed = None if delta is None else probability(delta)
     if epsilon is not None:
-        return PureDP(exact(epsilon, "epsilon"))
-    return ZeroConcentratedDP(exact(rho, "rho"))
-
-
-def in_epsilon(event: Cost) -> tuple[Fraction, Fraction]:
-    """What the event takes of an (ε, δ) budget, by basic composition: its ε and its δ."""
-    if isinstance(event, PureDP):
-        return event.epsilon, Fraction(0)
-    if isinstance(event, ApproximateDP):
-        return event.epsilon, event.delta
-    raise InvalidCostError(
-        f"A release({event}) has no pure epsilon, so a dp.Budget(epsilon=...) cannot pay for it. "
-        "Use release(epsilon=...), or open the budget with dp.Budget(rho=...)."
-    )
-
-
-def in_rho(event: Cost) -> tuple[Fraction, Fraction]:
-    """What the event takes of a zCDP budget: its ρ, and no δ."""
-    if isinstance(event, ZeroConcentratedDP):
-        return event.rho, Fraction(0)
-    if isinstance(event, PureDP):
-        return event.epsilon**2 / 2, Fraction(0)
-    raise InvalidCostError(
-        f"A release of {event} is not zero-concentrated, so a dp.Budget(rho=...) cannot pay for it. "
-        "Open the budget with dp.Budget(epsilon=..., delta=...)."
-    )
+        pure = exact(epsilon, "epsilon")
+        return ApproximateDP(pure, allowed) if allowed else PureDP(pure)
+    if allowed:
+        raise InvalidCostError("delta= goes with epsilon=, as in epsilon=1, delta=1e-6; rho= and mu= need none.")
+    return GaussianDP(Exact(exact(mu, "mu") ** 2)) if rho is None else ZeroConcentratedDP(exact(rho, "rho"))

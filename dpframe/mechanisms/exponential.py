@@ -43,7 +43,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dpframe.accounting.costs import PureDP
+from dpframe.accounting import PureDP
 from dpframe.errors import MechanismError
 from dpframe.kernels.arguments import LARGEST_SCALE, SMALLEST_SCALE, check_grid
 from dpframe.kernels.chacha import check_position, key_words, words

@@ -20,7 +20,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dpframe.accounting import Cost, Exact, PureDP, ZeroConcentratedDP, exact
+from dpframe.accounting import Event, Exact, GaussianDP, Joint, PureDP, ZeroConcentratedDP, exact
 from dpframe.errors import InvalidCostError, MechanismError
 from dpframe.kernels.exponential_tails import laplace
 from dpframe.kernels.laws import EXPONENTIAL, NORMAL, Continuous
@@ -49,7 +49,7 @@ class TableMechanism(Protocol):
         ...
 
     @property
-    def event(self) -> Cost:
+    def event(self) -> Event:
         """What the accountant must know of one noised column."""
         ...
 
@@ -308,9 +308,10 @@ class GaussianNoise(SameForAll):
         self.settle(rho=rho, sensitivity=number(sensitivity, "sensitivity", call), least=least)
 
     @property
-    def event(self) -> ZeroConcentratedDP:
-        """ρ-zCDP."""
-        return ZeroConcentratedDP(parameter(self.rho, "rho"))
+    def event(self) -> Joint:
+        """ρ-zCDP, by Gaussian noise: √(2ρ)-Gaussian DP."""
+        rho = parameter(self.rho, "rho")
+        return Joint(ZeroConcentratedDP(rho), (GaussianDP(Exact(2 * rho)),))
 
 
 def root_up(square: Fraction, name: str, call: str) -> float:

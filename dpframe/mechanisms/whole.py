@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dpframe.accounting.costs import Exact, PureDP, ZeroConcentratedDP
+from dpframe.accounting import Exact, PureDP, ZeroConcentratedDP
 from dpframe.errors import MechanismError
 from dpframe.kernels.exponential_tails import discrete_laplace
 from dpframe.kernels.gaussian_integers import DiscreteGaussian, discrete_gaussian

@@ -34,7 +34,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from dpframe.accounting.costs import Cost, ZeroConcentratedDP
+from dpframe.accounting import ApproximateDP, Declared, PureDP, ZeroConcentratedDP
 from dpframe.errors import MissingBoundError
 from dpframe.mechanisms import Exact, Gaussian, Laplace, Mechanism
 from dpframe.plan import Bound, Distinct, GroupBound, RowBound, Statistic, Unit
@@ -174,18 +174,15 @@ def split(question: Question) -> dict[Statistic, Fraction]:
     return shares
 
 
-def calibrate(measured: Sequence[Measured], cost: Cost | None) -> tuple[Calibrated, ...]:
+def calibrate(measured: Sequence[Measured], cost: Declared | None) -> tuple[Calibrated, ...]:
     """The least noise that the cost allows each statistic; ``None`` is no noise and no privacy.
 
     Pure ε: discrete Laplace at L1 sensitivity. zCDP: rounded Gaussian at L2 sensitivity. The shares of one
     release sum to 1, and both guarantees add up over its statistics.
     """
-    return tuple(Calibrated(each, _mechanism(each, cost)) for each in measured)
-
-
-def _mechanism(measured: Measured, cost: Cost | None) -> Mechanism:
     if cost is None:
-        return Exact()
-    if isinstance(cost, ZeroConcentratedDP):
-        return Gaussian.calibrate(measured.l2_squared, cost.rho * measured.share)
-    return Laplace.calibrate(measured.l1, cost.epsilon * measured.share)
+        return tuple(Calibrated(each, Exact()) for each in measured)
+    if isinstance(cost, PureDP | ApproximateDP):
+        return tuple(Calibrated(each, Laplace.calibrate(each.l1, cost.epsilon * each.share)) for each in measured)
+    rho = cost.rho if isinstance(cost, ZeroConcentratedDP) else cost.mu_squared / 2
+    return tuple(Calibrated(each, Gaussian.calibrate(each.l2_squared, rho * each.share)) for each in measured)
