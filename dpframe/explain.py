@@ -10,8 +10,8 @@ from dpframe.query import Question
 from dpframe.release import CONFIDENCE, reach, words
 
 
-def explanation(question: Question, epsilon: object = None, rho: object = None, at_least: object = None) -> str:
-    """Plan, sensitivities, and with a cost the noise of each statistic."""
+def explanation(question: Question, at_least: object = None, mechanism: str = "auto", **parameters: object) -> str:
+    """Plan, sensitivities, and with the parameters of a cost the noise of each statistic."""
     plan = question.plan
     lines = [f"{name} = {text}" for name, text, _ in question.answers]
     lines += str(plan).split("\n")[1:]
@@ -32,21 +32,22 @@ def explanation(question: Question, epsilon: object = None, rho: object = None, 
     except MissingBoundError as refusal:
         return "\n".join([*lines, f"  cannot be released: {refusal}"])
     names = {column.ref: column.name for column in plan.schema}
-    cost = None if epsilon is None and rho is None else read_cost(epsilon, rho)
-    calibrated = calibrate(measured, cost)
+    named = {name: value for name, value in parameters.items() if value is not None}
+    cost = read_cost(**named) if named else None
+    calibrated = calibrate(measured, cost, mechanism)
     if at_least is not None:
         least, shown = reach(question, {each.measured.statistic: each.mechanism for each in calibrated}, at_least)
         lines.append(f"  shown   {least if cost is None else shown}")
     lines.append("  noise" if cost is None else f"  noise of {cost}")
     for each in calibrated:
-        statistic, mechanism = each.measured.statistic, each.mechanism
+        statistic, noised = each.measured.statistic, each.mechanism
         grid = statistic.grid
         noise = (
             ""
             if cost is None
             else (
-                f"{mechanism.name} of scale {mechanism.scale * grid:.6g}, "
-                f"within ±{mechanism.accuracy(1 - CONFIDENCE) * grid:.6g} at {CONFIDENCE:.0%}; "
+                f"{noised.name} of scale {noised.scale * grid:.6g}, "
+                f"within ±{noised.accuracy(1 - CONFIDENCE) * grid:.6g} at {CONFIDENCE:.0%}; "
             )
         )
         sensitivity = f"L1 sensitivity {each.measured.l1 * grid:.6g}"

@@ -400,10 +400,10 @@ class Query(Shown):
     source: Any = field(repr=False)
     question: Question
 
-    def explain(self, *, epsilon: object = None, rho: object = None, at_least: object = None) -> None:
+    def explain(self, *, mechanism: str = "auto", at_least: object = None, **cost: object) -> None:
         """Print the plan, the sensitivities and the noise that a cost would give; reads no data, costs nothing.
 
-        With ``at_least`` as for :meth:`release`, also how many cells noise alone would lift so far.
+        Cost and options are those of :meth:`release`. With ``at_least``, also how many cells noise would lift so far.
 
         Examples
         --------
@@ -416,13 +416,16 @@ class Query(Shown):
           noise of epsilon=0.5
             count of rows: discrete Laplace of scale 2, within ±6 at 95%; L1 sensitivity 1, share 1
         """
-        print(explanation(self.question, epsilon, rho, at_least))
+        print(explanation(self.question, at_least, mechanism, **cost))
 
     def release(
         self,
         *,
         epsilon: object = None,
+        delta: object = None,
         rho: object = None,
+        mu: object = None,
+        mechanism: str = "auto",
         budget: Budget | None = None,
         ci: float | None = None,
         at_least: object = None,
@@ -431,9 +434,11 @@ class Query(Shown):
 
         Parameters
         ----------
-        epsilon, rho
-            The cost of this release: ε of pure differential privacy (discrete Laplace noise) or ρ of
-            zero-concentrated (rounded Gaussian noise). Exactly one; with an unlimited budget neither is needed.
+        epsilon, delta, rho, mu
+            The cost of this release, and so its noise: ε (discrete Laplace); ε and δ (whichever is less); ρ of
+            zero-concentrated or μ of Gaussian differential privacy (rounded Gaussian). None with an unlimited budget.
+        mechanism
+            ``"laplace"`` or ``"gaussian"`` for that noise at this cost; ``"auto"`` is what stands beside each above.
         budget
             The budget to charge; None is the innermost ``with dp.Budget(...)`` block's.
         ci
@@ -475,7 +480,8 @@ class Query(Shown):
         >>> list(answer.columns), answer.shape
         (['books_mean', 'books_mean_low', 'books_mean_high'], (1, 3))
         """
-        return release(self.source, self.question, epsilon=epsilon, rho=rho, budget=budget, ci=ci, at_least=at_least)
+        cost = {"epsilon": epsilon, "delta": delta, "rho": rho, "mu": mu}
+        return release(self.source, self.question, cost, mechanism, budget=budget, ci=ci, at_least=at_least)
 
     def __repr__(self) -> str:
         return explanation(self.question)

@@ -16,7 +16,7 @@ from dpframe.errors import DataPlaneError, KeysError, PlanError
 from dpframe.keys import MOST_CELLS
 from dpframe.mechanisms import Mechanism
 from dpframe.plan import Define, Distinct, GroupBound, Squares, Statistic, Step, Sum
-from dpframe.privacy import Calibrated, analyse, calibrate
+from dpframe.privacy import Calibrated, analyse, calibrate, joint
 from dpframe.query import Question
 from dpframe.result import AtLeast, ColumnInfo, ReleaseInfo, StatisticInfo
 from dpframe.threshold import Threshold, threshold
@@ -37,18 +37,19 @@ fresh_key = os.urandom
 def release(
     frame: Any,
     question: Question,
+    parameters: Mapping[str, object],
+    mechanism: str = "auto",
     *,
-    epsilon: object = None,
-    rho: object = None,
     budget: Budget | None = None,
     ci: float | None = None,
     at_least: object = None,
 ) -> Any:
     """Answer a question once, with noise, as a frozen frame of the same kind; see ``Query.release``."""
     budget = ambient(budget)
-    cost = read_cost(epsilon, rho) if budget.private or (epsilon, rho) != (None, None) else None
+    named = {name: value for name, value in parameters.items() if value is not None}
+    cost = read_cost(**named) if budget.private or named else None
     confidence = CONFIDENCE if ci is None else _confidence(ci)
-    calibrated = calibrate(analyse(question), cost if budget.private else None)
+    calibrated = calibrate(analyse(question), cost if budget.private else None, mechanism, pure=budget.adds_epsilon)
     _presentable(question, intervals=ci is not None, all_cells=at_least is None)
     mechanisms = {each.measured.statistic: each.mechanism for each in calibrated}
     least, shown = (None, None) if at_least is None else reach(question, mechanisms, at_least)
@@ -56,9 +57,10 @@ def release(
     asked = request(question, calibrated, key)
     backend = backend_of(frame)
     backend.check(frame)
-    if cost is not None:
+    event = joint(cost, calibrated) if cost is not None and budget.private else cost
+    if event is not None:
         asked_for = str(question) if least is None else f"{question}, {least}"
-        budget.charge([cost], asked_for, ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated)))
+        budget.charge([event], asked_for, ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated)))
     finish = Finish(
         by=question.by,
         keys=asked.keys,
@@ -68,7 +70,7 @@ def release(
         confidence=confidence,
         intervals=ci is not None,
     )
-    spent = str(cost) if budget.private else "nothing"
+    spent = str(event) if budget.private else "nothing"
     info = describe(question, calibrated, spent, budget.private, confidence, shown).json
     if least is None and backend.spreads is not None and backend.spreads(frame, asked.keys.size):
         return guarded(lambda: backend.spread(frame, asked, finish.rows, info))

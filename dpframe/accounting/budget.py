@@ -25,7 +25,6 @@ from dpframe.accounting.filters import (
     filter_of,
     first,
     price,
-    total,
 )
 from dpframe.errors import BudgetExceededError, InvalidCostError, NoBudgetError
 
@@ -149,6 +148,11 @@ class Budget:
         return "unlimited" if self._filter is None else self._filter.name
 
     @property
+    def adds_epsilon(self) -> bool:
+        """Whether pure ε costs its ε, and not what it amounts to in another measure."""
+        return self._filter is None or self._filter.measure == "epsilon"
+
+    @property
     def total(self) -> Exact | float:
         """The total ε, ρ or μ, exactly; infinity for an unlimited budget."""
         return float("inf") if self._filter is None else first(self._filter.opened)
@@ -196,7 +200,9 @@ class Budget:
             if isinstance(filter, Unsettled):
                 filter = filter.settled(events)
             if filter is not None:
-                asked = total(price(filter, event) for event in events)
+                for event in events:
+                    main, delta = price(filter, event)
+                    asked = asked[0] + main, asked[1] + delta
                 spent = self._spent[0] + asked[0], self._spent[1] + asked[1]
                 if spent[0] > filter.totals[0] or spent[1] > filter.totals[1]:
                     raise BudgetExceededError(excess(filter, asked, self._spent))

@@ -166,7 +166,7 @@ class Joint:
     """
 
     asked: Declared
-    noises: tuple[Declared | Noise, ...]
+    noises: tuple[Event, ...]
 
     def __str__(self) -> str:
         return str(self.asked)

@@ -30,12 +30,17 @@ hold, each is a valid limit and so is the least of each column; and when every `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from dpframe.accounting import ApproximateDP, Declared, PureDP, ZeroConcentratedDP
-from dpframe.errors import MissingBoundError
+from dpframe.accounting import ApproximateDP, Declared, Event, GaussianDP, Joint, PureDP
+from dpframe.accounting import Exact as Rational
+from dpframe.accounting.conversions import gaussian_within, pure_within_gaussian, root_down
+from dpframe.accounting.events import DiscreteLaplace
+from dpframe.errors import MechanismError, MissingBoundError
+from dpframe.kernels.arguments import SMALLEST_SCALE
 from dpframe.mechanisms import Exact, Gaussian, Laplace, Mechanism
 from dpframe.plan import Bound, Distinct, GroupBound, RowBound, Statistic, Unit
 from dpframe.query import Question
@@ -43,10 +48,14 @@ from dpframe.query import Question
 
 @dataclass(frozen=True)
 class Contribution:
-    """The most rows of one unit over all groups (``l1``), and the most of their squared L2 norm."""
+    """The most rows of one unit over all groups (``l1``), and the most of their squared L2 norm.
+
+    ``cells`` is how many groups they lie in at most, where that is known with no more than l1/cells rows in each.
+    """
 
     l1: int
     l2_squared: int
+    cells: int | None = field(default=None, compare=False)
 
 
 def contribution(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int) -> Contribution:
@@ -68,7 +77,7 @@ def contribution(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int)
         # What a bound would enforce is promised here: the same limit holds.
         return _one(GroupBound(unit.groups, unit.rows, (unit.grouping,)), by, groups)
     if unit.id is None:
-        return Contribution(unit.rows, unit.rows**2)
+        return Contribution(unit.rows, unit.rows**2, 1 if unit.rows == 1 else None)
     if not bounds:
         raise MissingBoundError(
             f"One {unit.id.name} may have any number of rows, so no noise would be enough. Bound it first: "
@@ -78,7 +87,8 @@ def contribution(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int)
     l1 = min(limit.l1 for limit in limits)
     per_group = [b.rows_per_group for b in bounds if isinstance(b, GroupBound) and _refined(b, by)]
     squares = [limit.l2_squared for limit in limits] + [rows * l1 for rows in per_group]
-    return Contribution(l1, min(squares))
+    cells = [limit.cells for limit in limits if limit.l1 == l1 and limit.cells is not None]
+    return Contribution(l1, min(squares), min(cells, default=None))
 
 
 def touched(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int) -> Contribution:
@@ -101,18 +111,16 @@ def touched(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int) -> C
             # A group of the bound lies in one group of the query, unless the query tells its rows apart.
             whole = bound.by is None or by <= {column.ref for column in bound.by}
             limits.append(bound.groups if whole else bound.groups * bound.rows_per_group)
-    return Contribution(min(limits), min(limits))
+    return Contribution(min(limits), min(limits), min(limits))
 
 
 def _one(bound: Bound, by: Set[str], groups: int) -> Contribution:
-    if isinstance(bound, RowBound):
-        return Contribution(bound.rows, bound.rows**2)
-    if not _refined(bound, by):
-        rows = bound.groups * bound.rows_per_group
-        return Contribution(rows, rows**2)
+    if isinstance(bound, RowBound) or not _refined(bound, by):
+        rows = bound.rows if isinstance(bound, RowBound) else bound.groups * bound.rows_per_group
+        return Contribution(rows, rows**2, 1 if rows == 1 else None)
     # A bound's group holds at least one public group of the query, so no more of them than those count.
     most = min(bound.groups, groups)
-    return Contribution(most * bound.rows_per_group, most * bound.rows_per_group**2)
+    return Contribution(most * bound.rows_per_group, most * bound.rows_per_group**2, most)
 
 
 def _refined(bound: GroupBound, by: Set[str]) -> bool:
@@ -124,21 +132,24 @@ def _refined(bound: GroupBound, by: Set[str]) -> bool:
 class Measured:
     """A statistic with its share of the cost and its sensitivities, in grid steps.
 
-    ``l1`` and ``l2_squared`` bound how far the vector of all groups' values moves between neighbours.
+    ``l1`` and ``l2_squared`` bound how far the vector of all groups' values moves between neighbours; ``cells`` how
+    many of them move, none by more than l1/cells, where that is known.
     """
 
     statistic: Statistic
     share: Fraction
     l1: int
     l2_squared: int
+    cells: int | None = None
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A statistic and the noise it gets."""
+    """A statistic, the noise it gets, and what the accountant must know of that."""
 
     measured: Measured
     mechanism: Mechanism
+    event: Event | None = None
 
 
 def analyse(question: Question) -> tuple[Measured, ...]:
@@ -160,7 +171,7 @@ def analyse(question: Question) -> tuple[Measured, ...]:
         of = touched if plan.unit.id is not None and statistic == Distinct((plan.unit.id.ref,)) else contribution
         unit = of(joined, plan.bounds, by, question.keys.size)
         reach = statistic.reach
-        measured.append(Measured(statistic, share, reach * unit.l1, reach**2 * unit.l2_squared))
+        measured.append(Measured(statistic, share, reach * unit.l1, reach**2 * unit.l2_squared, unit.cells))
     return tuple(measured)
 
 
@@ -174,15 +185,92 @@ def split(question: Question) -> dict[Statistic, Fraction]:
     return shares
 
 
-def calibrate(measured: Sequence[Measured], cost: Declared | None) -> tuple[Calibrated, ...]:
+def calibrate(
+    measured: Sequence[Measured], cost: Declared | None, mechanism: str = "auto", *, pure: bool = True
+) -> tuple[Calibrated, ...]:
     """The least noise that the cost allows each statistic; ``None`` is no noise and no privacy.
 
-    Pure ε: discrete Laplace at L1 sensitivity. zCDP: rounded Gaussian at L2 sensitivity. The shares of one
-    release sum to 1, and both guarantees add up over its statistics.
+    Discrete Laplace noise at L1 sensitivity takes of ε, rounded Gaussian noise at L2 sensitivity of μ². The shares of
+    one release sum to 1, and both add up over its statistics.
+
+    Parameters
+    ----------
+    mechanism
+        ``laplace``, ``gaussian``, or ``auto``: Laplace noise for pure ε; Gaussian noise for ρ and μ; and for (ε, δ)
+        whichever has less variance, in the geometric mean over the statistics.
+    pure
+        False where ε is dear, in budgets of another measure: ``auto`` is then Gaussian noise wherever that can be.
+
+    Raises
+    ------
+    MechanismError
+        For a mechanism that is none, for Gaussian noise of pure ε, and for noise beyond the samplers.
     """
+    if mechanism not in ("auto", "laplace", "gaussian"):
+        raise MechanismError(f"mechanism is 'auto', 'laplace' or 'gaussian', not {mechanism!r}.")
     if cost is None:
         return tuple(Calibrated(each, Exact()) for each in measured)
+    if mechanism == "gaussian" or (mechanism == "auto" and not isinstance(cost, PureDP)):
+        squared = mu_squared(cost)
+        if mechanism == "gaussian" or not pure or _gaussian_is_less(measured, cost, squared):
+            return tuple(
+                Calibrated(
+                    each,
+                    Gaussian.calibrate(each.l2_squared, squared * each.share / 2),
+                    GaussianDP(Rational(squared * each.share)),
+                )
+                for each in measured
+            )
+    epsilon = cost.epsilon if isinstance(cost, PureDP) else pure_epsilon(cost)
+    noises = [Laplace.calibrate(each.l1, epsilon * each.share) for each in measured]
+    return tuple(
+        Calibrated(each, noise, DiscreteLaplace(each.l1, noise.scale, each.l1 // (each.cells or 1), each.cells))
+        for each, noise in zip(measured, noises, strict=True)
+    )
+
+
+def mu_squared(cost: Declared) -> Rational:
+    """The most μ² that Gaussian noise of such a cost may have.
+
+    Raises
+    ------
+    MechanismError
+        For pure ε, which no Gaussian noise has.
+    """
+    if isinstance(cost, PureDP):
+        raise MechanismError(
+            "Gaussian noise has no pure epsilon: give it a delta, as in release(epsilon=1, delta=1e-6, "
+            "mechanism='gaussian'), or ask in rho= or mu=."
+        )
+    if isinstance(cost, ApproximateDP):
+        return gaussian_within(cost.epsilon, cost.delta)
+    return cost.mu_squared if isinstance(cost, GaussianDP) else Rational(2 * cost.rho)
+
+
+def pure_epsilon(cost: Declared) -> Rational:
+    """The most ε that Laplace noise of such a cost may have."""
     if isinstance(cost, PureDP | ApproximateDP):
-        return tuple(Calibrated(each, Laplace.calibrate(each.l1, cost.epsilon * each.share)) for each in measured)
-    rho = cost.rho if isinstance(cost, ZeroConcentratedDP) else cost.mu_squared / 2
-    return tuple(Calibrated(each, Gaussian.calibrate(each.l2_squared, rho * each.share)) for each in measured)
+        return cost.epsilon
+    if isinstance(cost, GaussianDP):
+        return pure_within_gaussian(cost.mu_squared)
+    return root_down(2 * cost.rho)
+
+
+def _gaussian_is_less(measured: Sequence[Measured], cost: Declared, squared: Rational) -> bool:
+    if not isinstance(cost, ApproximateDP):
+        return True  # a Laplace law of ε has twice the variance of a Gaussian of ρ = ε²/2, and L1 is at least L2
+    gained = 0.0
+    for each in measured:
+        laplace = Laplace(max(float(each.l1 / (cost.epsilon * each.share)), SMALLEST_SCALE))
+        gaussian = Gaussian(max(math.sqrt(each.l2_squared / (squared * each.share)), SMALLEST_SCALE))
+        gained += math.log(max(laplace.variance, 1e-300)) - math.log(max(gaussian.variance, 1e-300))
+    return gained > 0
+
+
+def joint(cost: Declared, calibrated: Sequence[Calibrated]) -> Joint:
+    """What the accountant must know of a release of this cost: the cost, and the noises. Laplace noise spends no δ."""
+    noises = tuple(each.event for each in calibrated if each.event is not None)
+    if isinstance(cost, PureDP) or not isinstance(calibrated[0].mechanism, Laplace):
+        return Joint(cost, noises)
+    together = Joint(PureDP(pure_epsilon(cost)), noises)
+    return together if isinstance(cost, ApproximateDP) else Joint(cost, (together,))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from attack import COSTS, FEW, MANY, SCORES, N, answers, certified, columns, lowest_bit
+from attack import COSTS, FEW, MANY, SCORES, N, answers, certified, columns, epsilon_at, gaussian_mu, lowest_bit
 
 import dpframe as dp
+from dpframe.accounting.conversions import gaussian_within
 
 STATISTICS: dict[str, Any] = {
     "count": dp.count(),
@@ -66,6 +68,21 @@ def test_answers_together_keep_the_claim_of_the_release(cost: str) -> None:
     for joined in (np.minimum, np.add):
         one, other = (joined(table["n"], table["s"]).to_numpy() for table in tables)
         assert 0.3 < certified(one, other, SCORES[cost]) <= 1
+
+
+def test_gaussian_noise_keeps_to_epsilon_and_delta() -> None:
+    """Noise for exactly (1, 0.05): no event certifies an ε above 1 at that δ, and one nearly all of its μ."""
+    one, other = (
+        pd.DataFrame(columns(N, rows))
+        .dp.protect()
+        .groupby("k", keys=dp.keys({"k": range(N)}))
+        .count()
+        .release(epsilon=1, delta=0.05, mechanism="gaussian", budget=dp.Budget(epsilon=1, delta=0.05))["count"]
+        .to_numpy()
+        for rows in (0, N)
+    )
+    assert certified(one, other, epsilon_at(0.05)) <= 1
+    assert 0.85 < certified(one, other, gaussian_mu) / gaussian_within(Fraction(1), Fraction(1, 20)) ** 0.5 <= 1
 
 
 @each_cost
