@@ -71,7 +71,7 @@ def contribution(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int)
     >>> from dpframe.plan import Column, Type
     >>> user = Column("user", "c0", Type.STRING)
     >>> contribution(Unit(id=user), [GroupBound(groups=4, rows_per_group=2)], {"c1"}, groups=100)
-    Contribution(l1=8, l2_squared=16)
+    Contribution(l1=8, l2_squared=16, cells=4)
     """
     if unit.id is None and unit.groups is not None and unit.grouping is not None:
         # What a bound would enforce is promised here: the same limit holds.
@@ -101,7 +101,7 @@ def touched(unit: Unit, bounds: Sequence[Bound], by: Set[str], groups: int) -> C
     >>> from dpframe.plan import Column, Type
     >>> user = Unit(Column("user", "c0", Type.STRING))
     >>> touched(user, [], set(), groups=1), touched(user, [GroupBound(4, 2)], {"c1"}, groups=100)
-    (Contribution(l1=1, l2_squared=1), Contribution(l1=4, l2_squared=4))
+    (Contribution(l1=1, l2_squared=1, cells=1), Contribution(l1=4, l2_squared=4, cells=4))
     """
     limits = [groups]
     for bound in bounds:
