@@ -116,6 +116,7 @@ class Accessor:
         *,
         keep: Iterable[str] = (),
         budget: Budget | None = None,
+        label: str = "",
         **named: TableMechanism,
     ) -> Any:
         """Add noise to columns of a table that is already aggregated. The caller vouches for the sensitivity.
@@ -131,6 +132,8 @@ class Accessor:
             Sensitivity columns to leave in the answer.
         budget
             The budget to charge with every mechanism's cost; None is the innermost open one.
+        label
+            What the budget's history is to call it.
 
         Returns
         -------
@@ -158,7 +161,7 @@ class Accessor:
         """
         from dpframe.noise import add_noise
 
-        return add_noise(self._frame, {**(columns or {}), **named}, keep=keep, budget=budget)
+        return add_noise(self._frame, {**(columns or {}), **named}, keep=keep, budget=budget, label=label)
 
     def release_info(self) -> ReleaseInfo:
         """What a released frame says of itself: mechanisms, scales, cost, unit and bounds.

@@ -429,6 +429,8 @@ class Query(Shown):
         budget: Budget | None = None,
         ci: float | None = None,
         at_least: object = None,
+        label: str = "",
+        once: str | None = None,
     ) -> Any:
         """Charge the budget, read the data once, add noise, and freeze the answer.
 
@@ -448,6 +450,11 @@ class Query(Shown):
             A positive number T in the answer's units: only cells whose *noisy* answer is at least T come out, at the
             cost of those alone, from any number of keys below 2**62. Among several answers ``{"readers": 40}`` names
             the count or sum that decides. None shows all cells, at most 50,000,000.
+        label
+            What the budget's history is to call it.
+        once
+            A key that stands for this release in the budget: asked again, the stored answer comes back bit for bit and
+            costs nothing, whatever the data are by then. Any other release under the key is an :class:`OnceError`.
 
         Returns
         -------
@@ -481,7 +488,8 @@ class Query(Shown):
         (['books_mean', 'books_mean_low', 'books_mean_high'], (1, 3))
         """
         cost = {"epsilon": epsilon, "delta": delta, "rho": rho, "mu": mu}
-        return release(self.source, self.question, cost, mechanism, budget=budget, ci=ci, at_least=at_least)
+        options: dict[str, Any] = {"ci": ci, "at_least": at_least, "label": label, "once": once}
+        return release(self.source, self.question, cost, mechanism, budget=budget, **options)
 
     def __repr__(self) -> str:
         return explanation(self.question)

@@ -22,7 +22,12 @@ that a cell of 2**40 times the least scale is still within the samplers' range."
 
 
 def add_noise(
-    frame: Any, columns: Mapping[str, TableMechanism], *, keep: Iterable[str] = (), budget: Budget | None = None
+    frame: Any,
+    columns: Mapping[str, TableMechanism],
+    *,
+    keep: Iterable[str] = (),
+    budget: Budget | None = None,
+    label: str = "",
 ) -> Any:
     """Noise on columns of an aggregated table; see :meth:`dpframe.accessor.Accessor.noise`."""
     budget = ambient(budget)
@@ -47,7 +52,9 @@ def add_noise(
         raise PlanError(f"{min(sensitivities & set(columns))!r} cannot be both noised and a sensitivity.")
     info = describe(columns, tasks, budget)
     names = ", ".join(mechanism.name for mechanism in columns.values())
-    budget.charge([mechanism.event for mechanism in columns.values()], f"noise({', '.join(columns)})", names)
+    budget.charge(
+        [mechanism.event for mechanism in columns.values()], f"noise({', '.join(columns)})", names, label=label
+    )
     return guarded(lambda: backend.noise(frame, tasks, drop, info.json))
 
 

@@ -15,6 +15,7 @@ from dpframe.backends import Request, backend_of
 from dpframe.errors import DataPlaneError, KeysError, PlanError
 from dpframe.keys import MOST_CELLS
 from dpframe.mechanisms import Mechanism
+from dpframe.once import only, packed, unpacked
 from dpframe.plan import Define, Distinct, GroupBound, Squares, Statistic, Step, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate, joint
 from dpframe.query import Question
@@ -43,6 +44,8 @@ def release(
     budget: Budget | None = None,
     ci: float | None = None,
     at_least: object = None,
+    label: str = "",
+    once: str | None = None,
 ) -> Any:
     """Answer a question once, with noise, as a frozen frame of the same kind; see ``Query.release``."""
     budget = ambient(budget)
@@ -58,9 +61,15 @@ def release(
     backend = backend_of(frame)
     backend.check(frame)
     event = joint(cost, calibrated) if cost is not None and budget.private else cost
+    spread = least is None and backend.spreads is not None and backend.spreads(frame, asked.keys.size)
+    options = {"cost": cost, "noise": mechanism, "ci": ci, "at_least": least}
+    single = None if once is None else only(once, question, stored=not spread, **options)
     if event is not None:
         asked_for = str(question) if least is None else f"{question}, {least}"
-        budget.charge([event], asked_for, ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated)))
+        noise = ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated))
+        stored = budget.charge([event], asked_for, noise, label=label, once=single)
+        if stored is not None:
+            return backend.freeze(*unpacked(stored), frame)
     finish = Finish(
         by=question.by,
         keys=asked.keys,
@@ -72,10 +81,12 @@ def release(
     )
     spent = str(event) if budget.private else "nothing"
     info = describe(question, calibrated, spent, budget.private, confidence, shown).json
-    if least is None and backend.spreads is not None and backend.spreads(frame, asked.keys.size):
+    if spread:
         return guarded(lambda: backend.spread(frame, asked, finish.rows, info))
     sums = guarded(lambda: backend.aggregate(frame, asked))
     rows = finish.rows(sums.dense(len(asked.keys))) if least is None else finish.reaching(sums, least)
+    if single is not None and budget.private:
+        rows, info = unpacked(budget.keep(single, packed(rows, info)))
     return backend.freeze(rows, info, frame)
 
 
@@ -139,6 +150,20 @@ def describe(
     """The metadata of a release: a function of the plan and the cost alone."""
     by_statistic = {each.measured.statistic: each for each in calibrated}
     names = {column.ref: column.name for column in question.plan.schema}
+    columns = []
+    for name, text, prepared in question.answers:
+        alpha = (1 - confidence) / len(prepared.statistics)
+        parts = [
+            StatisticInfo(
+                statistic=words(statistic, names),
+                mechanism=by_statistic[statistic].mechanism.name,
+                scale=by_statistic[statistic].mechanism.scale * statistic.grid,
+                half_width=by_statistic[statistic].mechanism.accuracy(alpha) * statistic.grid,
+                share=str(by_statistic[statistic].measured.share),
+            )
+            for statistic in prepared.statistics
+        ]
+        columns.append(ColumnInfo(name, text, tuple(parts)))
     return ReleaseInfo(
         private=private,
         cost=cost,
@@ -147,29 +172,8 @@ def describe(
         by=question.by,
         groups=len(question.keys),
         confidence=confidence,
-        columns=tuple(
-            ColumnInfo(
-                name,
-                text,
-                tuple(
-                    _statistic(by_statistic[s], names, (1 - confidence) / len(prepared.statistics))
-                    for s in prepared.statistics
-                ),
-            )
-            for name, text, prepared in question.answers
-        ),
+        columns=tuple(columns),
         at_least=at_least,
-    )
-
-
-def _statistic(each: Calibrated, names: Mapping[str, str], alpha: float) -> StatisticInfo:
-    statistic, mechanism = each.measured.statistic, each.mechanism
-    return StatisticInfo(
-        statistic=words(statistic, names),
-        mechanism=mechanism.name,
-        scale=mechanism.scale * statistic.grid,
-        half_width=mechanism.accuracy(alpha) * statistic.grid,
-        share=str(each.measured.share),
     )
 
 

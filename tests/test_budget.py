@@ -251,7 +251,7 @@ def test_history_is_a_frame_with_a_running_total() -> None:
         TABLE.dp.protect().count().release(epsilon=0.25)
         TABLE.dp.protect().agg(n=dp.count(), x=dp.sum("x", 0, 1)).release(epsilon="1/3")
     history = budget.history()
-    assert list(history.columns) == ["time", "query", "mechanism", "cost", "spent"]
+    assert list(history.columns) == ["time", "label", "query", "mechanism", "cost", "spent"]
     assert history["query"].tolist() == ["count=count()", "n=count(), x=sum(x, 0, 1)"]
     assert history["mechanism"].tolist() == ["discrete Laplace", "discrete Laplace"]
     assert history["cost"].tolist() == ["epsilon=0.25", "epsilon=1/3"]

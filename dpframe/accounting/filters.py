@@ -35,7 +35,7 @@ from dpframe.accounting.events import (
     Noise,
     is_gaussian,
 )
-from dpframe.errors import InvalidCostError
+from dpframe.errors import BudgetExceededError, InvalidCostError
 
 Amounts = tuple[Fraction, Fraction]
 """What is taken or left: of the filter's measure, and of δ. Exact."""
@@ -364,6 +364,33 @@ def excess(filter: Filter, asked: Amounts, spent: Amounts) -> str:
         delta = f", delta={Exact(rest[1])}" if rest[1] else ""
         lower = f"release({'epsilon' if delta else 'mu'}={Exact(rest[0])}{delta})"
     return text + f"Lower it to {lower} or less, or open a larger budget."
+
+
+def take(filter: Filter, spent: Amounts, events: Sequence[Event]) -> tuple[Filter, Amounts]:
+    """What events take of a budget of which so much is spent, and the filter that counts them and all that follow.
+
+    Raises
+    ------
+    BudgetExceededError
+        When they do not fit, all together.
+    InvalidCostError
+        When the filter cannot pay for one of them.
+    """
+    if isinstance(filter, Unsettled):
+        filter = filter.settled(events)
+    main, delta = NOTHING
+    for event in events:
+        of_main, of_delta = price(filter, event)
+        main, delta = main + of_main, delta + of_delta
+    if spent[0] + main > filter.totals[0] or spent[1] + delta > filter.totals[1]:
+        raise BudgetExceededError(excess(filter, (main, delta), spent))
+    return filter, (main, delta)
+
+
+def share(filter: Filter, spent: Amounts, parts: int) -> tuple[Filter, Amounts]:
+    """One of so many equal shares of what is left; what is unsettled adds up from now on."""
+    filter = Sums(filter.opened) if isinstance(filter, Unsettled) else filter
+    return filter, ((filter.totals[0] - spent[0]) / parts, (filter.totals[1] - spent[1]) / parts)
 
 
 def _as_gaussian(mu_squared: Fraction, delta: Exact) -> Amounts:

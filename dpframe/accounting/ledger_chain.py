@@ -212,7 +212,7 @@ class Chain:
         """
         kept = self.kept.get((self.accounts[account].root, once.key))
         if kept is not None and kept.charge.plan != once.plan:
-            raise other_plan(once.key, kept.charge)
+            raise other_plan(once.key, kept.charge.query, kept.charge.cost)
         return kept
 
 
@@ -234,9 +234,9 @@ def read(text: str) -> Amounts:
     return tuple(map(Fraction, text.split(" ")))
 
 
-def other_plan(key: str, charge: Record) -> OnceError:
+def other_plan(key: str, query: str, cost: str) -> OnceError:
     """The refusal of a key that stands for another release."""
     return OnceError(
-        f"once={key!r} stands for another release of this budget: {charge.query} at {charge.cost}. The same chain, "
+        f"once={key!r} stands for another release of this budget: {query} at {cost}. The same chain, "
         "cost and options give its stored answer; for a new release take a new key."
     )

@@ -1,0 +1,41 @@
+"""Several parts of a budget for one block, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Generic, Protocol, TypeVar
+
+
+class Held(Protocol):
+    """What can be set aside and given back."""
+
+    def hold(self) -> None: ...
+
+    def release(self) -> None: ...
+
+
+Each = TypeVar("Each", bound=Held)
+
+
+class Split(Generic[Each]):
+    """The parts of a budget for one block; see :meth:`dpframe.Budget.split`."""
+
+    def __init__(self, parts: Sequence[Each]) -> None:
+        self._parts = tuple(parts)
+
+    def __enter__(self) -> tuple[Each, ...]:
+        for at, part in enumerate(self._parts):
+            try:
+                part.hold()
+            except BaseException:
+                for held in self._parts[:at]:
+                    held.release()
+                raise
+        return self._parts
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for part in reversed(self._parts):
+            part.release()
