@@ -42,6 +42,7 @@ class Accessor:
         rows: int = 1,
         groups: int | None = None,
         grouping: str | None = None,
+        space: str = "default",
         bounds: Mapping[str, tuple[Number, Number]] | None = None,
         keys: Mapping[str, Iterable[object]] | None = None,
     ) -> PrivateFrame:
@@ -57,6 +58,9 @@ class Accessor:
         groups, grouping
             With both, ``rows`` counts the rows in each group of the column ``grouping``, of which one person has
             at most ``groups``; null is one group. Like ``rows`` it is a promise about the data: nothing is cut off.
+        space
+            With ``id``: what the ids are of. Ids of one space are the same people in every table, and only their
+            tables can be joined.
         bounds
             Clipping bounds of columns, ``{"books": (0, 22)}``, for aggregates that name none.
         keys
@@ -83,7 +87,7 @@ class Accessor:
         schema = backend.schema(frame)
         # What the caller does to the frame's columns from here on must not move what is protected; shares the data.
         frame = frame.copy(deep=False) if hasattr(type(frame), "copy") else frame
-        return PrivateFrame(frame, begin(schema, id, rows, groups, grouping, bounds or {}, keys or {}))
+        return PrivateFrame(frame, begin(schema, id, rows, groups, grouping, space, bounds or {}, keys or {}))
 
     def keys(self, *columns: str) -> Keys:
         """The distinct rows of some columns of this frame as group keys. Only for a *public* frame.

@@ -10,6 +10,7 @@ from typing import Any
 from dpframe import aggregates, steps
 from dpframe.accounting import Budget
 from dpframe.aggregates import Aggregate, Histogram, Prepared
+from dpframe.beyond import Beyond
 from dpframe.direct import Direct
 from dpframe.errors import ColumnTypeError, PlanError
 from dpframe.explain import explanation
@@ -36,7 +37,7 @@ class Shown:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class PrivateFrame(Direct, Shown):
+class PrivateFrame(Direct, Beyond, Shown):
     """A private table at some point of the chain: its schema, steps, unit and bounds; never its rows.
 
     Every method returns a new object. Begin with ``frame.dp.protect()``; end with ``.release(...)``.
@@ -197,41 +198,6 @@ class PrivateFrame(Direct, Shown):
         if twice is not None:
             raise PlanError(f"After the rename {twice!r} would not be one column's name: choose another.")
         return self._with(schema=Schema(renamed, schema.width))
-
-    def join_public(self, table: Any, on: str | Iterable[str] | None = None, how: str = "inner") -> PrivateFrame:
-        """Put the columns of a public table beside every row. A row is repeated for each row of the table that matches.
-
-        Parameters
-        ----------
-        table
-            A *public* pandas, Spark or Arrow table, small enough to be held in memory.
-        on
-            The columns that must be equal, nulls too; None is every name that both have. Other names that both have
-            get ``_left`` and ``_right``.
-        how
-            ``inner``, or ``left``: rows without a match stay, with null in the new columns.
-
-        Notes
-        -----
-        Where rows are protected, the noise grows with the largest multiplicity of a key in the table; where ids are, it
-        does not, for their bounds count the rows that come out of all steps. The table's values are public keys of its
-        columns, unless there are more than 100,000.
-
-        Raises
-        ------
-        FrameError, UnknownColumnError, ColumnTypeError, PlanError
-            For what is no table, for keys that are missing or of other types, and for names that would be twice.
-
-        Examples
-        --------
-        >>> import pandas as pd, dpframe as dp
-        >>> visits, towns = pd.DataFrame({"zip": [1, 1, 2]}), pd.DataFrame({"zip": [1, 2], "land": ["CH", "LI"]})
-        >>> visits.dp.protect().join_public(towns)
-        PrivateFrame(zip integer, land string)
-          unit    one row
-          join    inner, 1 public columns by zip; one row becomes at most 1
-        """
-        return PrivateFrame(self.source, steps.join_public(self.plan, table, on, how))
 
     def bound(
         self,

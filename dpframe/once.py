@@ -18,6 +18,7 @@ from dpframe.accounting import Once
 from dpframe.errors import PlanError
 from dpframe.plan import Expression
 from dpframe.query import Question
+from dpframe.stages import Apply
 
 INFO = b"dpframe"
 """The key of an answer's Arrow metadata under which it carries what it says of itself."""
@@ -53,7 +54,8 @@ def plain(value: Any) -> Any:
     [1, 0.5, 'a', [1, 2]]
     """
     if is_dataclass(value):
-        return [type(value).__name__, *(plain(getattr(value, each.name)) for each in fields(value))]
+        # What is not shown is data, the frame of a joined table, or a secret.
+        return [type(value).__name__, *(plain(getattr(value, each.name)) for each in fields(value) if each.repr)]
     if isinstance(value, int | float | str | None):
         return value
     return [type(value).__name__, str(value)]
@@ -90,6 +92,13 @@ def _(value: datetime.date) -> Any:
 def _(value: Expression) -> Any:
     # What the engine runs, over refs: how its text was spaced makes no difference.
     return ["Expression", value.type.value, value.nullable, value.spark]
+
+
+@plain.register
+def _(value: Apply) -> Any:
+    raise PlanError(
+        "once= tells plans apart, and Python functions cannot be: leave it out, or write the step in SQL, by .assign()."
+    )
 
 
 @plain.register

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -147,6 +147,11 @@ class Filter:
     condition: Expression
 
     @property
+    def adds(self) -> Mapping[str, Type]:
+        """The columns it adds: none."""
+        return {}
+
+    @property
     def reads(self) -> frozenset[str]:
         """Refs it reads."""
         return self.condition.reads
@@ -159,6 +164,11 @@ class Define:
     name: str
     ref: str
     value: Expression
+
+    @property
+    def adds(self) -> Mapping[str, Type]:
+        """The column it adds."""
+        return {self.ref: self.value.type}
 
     @property
     def reads(self) -> frozenset[str]:
@@ -182,6 +192,8 @@ class Join:
         The stability: how many rows one row becomes at most, the largest multiplicity of a key and at least 1.
     text
         The step in words.
+    adds
+        The table's columns by the refs that they get.
     """
 
     on: tuple[tuple[str, str], ...]
@@ -189,6 +201,7 @@ class Join:
     table: Any
     most: int
     text: str
+    adds: Mapping[str, Type]
 
     @property
     def reads(self) -> frozenset[str]:
@@ -204,7 +217,7 @@ class Cut:
     """Intervals of one column, as :func:`dpframe.cut` describes them."""
 
     column: str
-    edges: tuple[Number | datetime.date, ...]
+    edges: tuple[Number | datetime.date | str, ...]
     labels: tuple[str, ...] | None
     right: bool
     include_both: bool
@@ -216,21 +229,21 @@ class Cut:
 
 def cut(
     column: str,
-    edges: Iterable[Number | datetime.date],
+    edges: Iterable[Number | datetime.date | str],
     *,
     right: bool = True,
     include_both: bool = True,
     labels: Iterable[str] | None = None,
     nan: str | None = None,
 ) -> Cut:
-    """Intervals of a number or date column, for ``.assign``; their labels become the column's public keys.
+    """Intervals of a number, date or text column, for ``.assign``; their labels become the column's public keys.
 
     Parameters
     ----------
     column
         The column to cut. Values outside the edges are null, and so are null and NaN unless ``nan`` names them.
     edges
-        At least two increasing numbers or dates.
+        At least two increasing numbers, dates, or texts in the order of their code points.
     right
         Whether intervals are closed on the right, ``(10, 20]``, or on the left, ``[10, 20)``.
     include_both
@@ -266,16 +279,27 @@ class Unit:
 
     Either ``rows`` rows (``id is None``), or ``rows`` rows in each of ``groups`` groups of the column ``grouping``, or
     all rows that share one value of the column ``id``. Both columns stay what they are whatever becomes of their names.
+    Ids of one ``space`` are the same people in every table; ``beside`` are the units of tables that were joined.
     """
 
     id: Column | None = None
     rows: int = 1
     groups: int | None = None
     grouping: Column | None = None
+    space: str = "default"
+    beside: tuple[Unit, ...] = ()
+
+    @property
+    def rows_in_all(self) -> int:
+        """How many rows it has, if it is not an id."""
+        return self.rows * (self.groups or 1)
 
     def __str__(self) -> str:
+        if self.beside:
+            tables = [replace(self, beside=()), *self.beside]
+            return " and ".join(f"{unit} of table {at}" for at, unit in enumerate(tables, 1))
         if self.id is not None:
-            return f"all rows of one {self.id.name}"
+            return f"all rows of one {self.id.name}" + (f" of {self.space}" if self.space != "default" else "")
         rows = "one row" if self.rows == 1 else f"{self.rows} rows"
         if self.grouping is None:
             return rows

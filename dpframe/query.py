@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from dpframe.accounting import Child
 from dpframe.aggregates import Prepared
 from dpframe.keys import Keys
 from dpframe.plan import Bound, Filter, Join, Schema, Step, Unit
+from dpframe.stages import Apply, KeepGroups, KeepRows, Match, Stage
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,27 @@ class Plan:
         Row-wise steps from the source frame, in order.
     unit, bounds
         The privacy unit, and the contribution bounds on it.
+    child
+        Which child of a partition it is, if it is one: what it costs is charged beside the others'.
     """
 
     source: Schema
     schema: Schema
     unit: Unit
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step | Stage, ...] = ()
     bounds: tuple[Bound, ...] = ()
+    child: Child | None = None
 
     @property
-    def stability(self) -> int:
-        """How many rows one row of the source becomes at most."""
-        return math.prod(step.most for step in self.steps if isinstance(step, Join))
+    def moves(self) -> Unit:
+        """The unit after all steps: how many of the rows that come out one unit moves at most. Of ids, bounds say."""
+        unit = self.unit
+        for step in self.steps:
+            if isinstance(step, Join | Apply):
+                unit = replace(unit, rows=unit.rows * step.most)
+            elif isinstance(step, Match) and unit.id is None:
+                unit = Unit(rows=step.moved)
+        return unit
 
     def __str__(self) -> str:
         columns = ", ".join(f"{column.name} {column.type.value}" for column in self.schema)
@@ -44,10 +54,17 @@ class Plan:
         for step in self.steps:
             if isinstance(step, Filter):
                 lines.append(f"  filter  {step.condition.text}")
-            elif isinstance(step, Join):
+            elif isinstance(step, Join | Match):
                 lines.append(f"  join    {step.text}")
+            elif isinstance(step, Apply):
+                lines.append(f"  map     {step.text}")
+            elif isinstance(step, KeepGroups):
+                lines.append(f"  keep    at most {step.groups} of {step.column.name} per id")
+            elif isinstance(step, KeepRows):
+                continue
             else:
                 lines.append(f"  assign  {step.name} = {step.value.text}")
+        lines += [] if self.child is None else [f"  part    {self.child}"]
         return "\n".join(lines)
 
 
@@ -70,4 +87,5 @@ class Question:
 
     def __str__(self) -> str:
         answers = ", ".join(f"{name}={text}" for name, text, _ in self.answers)
-        return f"groupby({', '.join(self.by)}): {answers}" if self.by else answers
+        asked = f"groupby({', '.join(self.by)}): {answers}" if self.by else answers
+        return asked if self.plan.child is None else f"{asked} of {self.plan.child}"

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from dpframe.accounting import Budget, ambient
@@ -20,6 +21,7 @@ from dpframe.plan import Define, Distinct, GroupBound, Squares, Statistic, Step,
 from dpframe.privacy import Calibrated, analyse, calibrate, joint
 from dpframe.query import Question
 from dpframe.result import AtLeast, ColumnInfo, ReleaseInfo, StatisticInfo
+from dpframe.stages import Stage, needed
 from dpframe.threshold import Threshold, threshold
 
 CONFIDENCE = 0.95
@@ -67,7 +69,9 @@ def release(
     if event is not None:
         asked_for = str(question) if least is None else f"{question}, {least}"
         noise = ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated))
-        stored = budget.charge([event], asked_for, noise, label=label, once=single)
+        child = question.plan.child
+        charge = budget.charge if child is None else partial(child.charge, budget)
+        stored = charge([event], asked_for, noise, label=label, once=single)
         if stored is not None:
             return backend.freeze(*unpacked(stored), frame)
     finish = Finish(
@@ -116,11 +120,13 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
     columns += [] if plan.unit.id is None else [plan.unit.id]
     columns += [column for column in schema if column.ref in {ref for each in statistics for ref in each.refs}]
     types = {column.ref: column.type for column in columns}
-    read, steps = set(types), list[Step]()
+    read, steps = set(types), list[Step | Stage]()
     for step in reversed(plan.steps):  # only those that something rests on
         if not isinstance(step, Define) or step.ref in read:
             steps.insert(0, step)
             read |= step.reads
+    if any(isinstance(step, Stage) for step in steps):  # which must know what to let pass
+        steps, read = needed(steps, {column.ref: column.type for column in plan.source}, types.keys())
     return Request(
         sources={column.ref: column.type for column in plan.source if column.ref in read},
         steps=tuple(steps),

@@ -7,16 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from dpframe import aggregates, sql
-from dpframe.errors import ColumnTypeError, PlanError, UnknownColumnError
+from dpframe.errors import ColumnTypeError, PlanError
 from dpframe.keys import declared, listed_values
-from dpframe.plan import Column, Cut, Define, Expression, Filter, Join, Number, Schema, Type, Unit, at_least_one
+from dpframe.plan import Column, Cut, Define, Expression, Filter, Number, Schema, Type, Unit, at_least_one
 from dpframe.query import Plan
 
 GROUPED = (Type.INTEGER, Type.STRING, Type.DATE, Type.BOOLEAN)
 """The types whose equal values are the same value: of ids, keys and joins."""
-
-MOST_LISTED = 100_000
-"""A public column with more values than this brings no keys along."""
 
 
 def names(call: str, given: Any) -> tuple[str, ...]:
@@ -40,12 +37,15 @@ def begin(
     rows: int,
     groups: int | None,
     grouping: str | None,
+    space: str,
     bounds: Mapping[str, tuple[Number, Number]],
     keys: Mapping[str, Iterable[object]],
 ) -> Plan:
     """The plan of a frame before any step; see :meth:`dpframe.accessor.Accessor.protect`."""
     if (groups is None) != (grouping is None):
         raise PlanError('groups= and grouping= go together, as in protect(rows=2, groups=5, grouping="day").')
+    if not isinstance(space, str) or (id is None and space != "default"):
+        raise PlanError('space= names what ids are of, as in protect(id="user", space="readers"): text, and with id=.')
     if id is not None:
         if rows != 1 or groups is not None:
             raise PlanError("The privacy unit is either rows=k rows or all rows of one id: give one of them.")
@@ -63,7 +63,7 @@ def begin(
         listed = tuple(sorted(listed_values(name, values), key=lambda v: (v is not None, v)))
         declared(name, listed).fit(schema)
         schema = schema.put(replace(schema[name], keys=listed))
-    unit = Unit(None if id is None else schema[id], at_least_one(rows, "rows"))
+    unit = Unit(None if id is None else schema[id], at_least_one(rows, "rows"), space=space)
     if grouping is not None:
         column = schema[grouping]
         if column.type not in GROUPED:
@@ -151,7 +151,9 @@ def define(plan: Plan, name: str, value: str | Cut) -> Plan:
     schema = plan.schema
     if isinstance(value, Cut):
         how = (value.edges, value.labels, value.right, value.include_both, value.nan)
-        return put(plan, name, sql.cut_expression(schema[value.column], *how), keys=sql.cut_labels(*how))
+        column = schema[value.column]
+        cut = sql.cut_expression(column, *how)
+        return put(plan, name, cut, keys=sql.cut_labels(*how, text=column.type is Type.STRING))
     if isinstance(value, str):
         return put(plan, name, sql.scalar(value, schema))
     raise PlanError(f".assign({name}=...) takes SQL text or dp.cut(...), not {type(value).__name__}.")
@@ -163,58 +165,3 @@ def put(plan: Plan, name: str, value: Expression, **known: Any) -> Plan:
     column = Column(name, ref, value.type, value.nullable, **known)
     schema = Schema(plan.schema.columns, plan.schema.width + 1).put(column)
     return replace(plan, schema=schema, steps=(*plan.steps, Define(name, ref, value)))
-
-
-def join_public(plan: Plan, table: Any, on: Any, how: str) -> Plan:
-    """The plan with the columns of a public table; see :meth:`dpframe.frame.PrivateFrame.join_public`."""
-    from dpframe.backends.public import public
-
-    if how not in ("inner", "left"):
-        raise PlanError(f"how is 'inner' or 'left', not {how!r}.")
-    types, rows = public(table)
-    if not len(rows):
-        raise PlanError("The public table has no rows: nothing could come of a join with it.")
-    ours = plan.schema
-    shared = tuple(column.name for column in ours if column.name in types)
-    keys = shared if on is None else names("join_public", (on,) if isinstance(on, str) else on)
-    if not keys or len(set(keys)) < len(keys):
-        raise PlanError("Name the columns to join on once each, as in .join_public(table, on='country').")
-    for name in keys:
-        if name not in types:
-            raise UnknownColumnError(f"The public table has no column {name!r}. Its columns are: {', '.join(types)}.")
-        if ours[name].type not in GROUPED or types[name] is not ours[name].type:
-            raise ColumnTypeError(
-                f"{name!r} is a {ours[name].type.value} column, and a {types[name].value} column in the public table: "
-                "a join needs text, integers, booleans or dates, the same on both sides."
-            )
-    width = ours.width
-    theirs = {name: f"k{width}_{at}" for at, name in enumerate(keys)}
-    theirs |= {name: f"c{width + at}" for at, name in enumerate(types) if name not in keys}
-    most = max([1, *rows.select(keys).group_by(list(keys)).aggregate([([], "count_all")])["count_all"].to_pylist()])
-    columns = [replace(c, name=f"{c.name}_left") if c.name in types and c.name not in keys else c for c in ours]
-    for name, type_ in types.items():
-        if name not in keys:
-            missing = how == "left" or rows[name].null_count > 0
-            columns.append(Column(f"{name}_right" if name in shared else name, theirs[name], type_, missing))
-    columns = [_knowing(column, rows, theirs, keys if how == "inner" else ()) for column in columns]
-    names_now = [column.name for column in columns]
-    twice = next((name for name in names_now if names_now.count(name) > 1), None)
-    if twice is not None:
-        raise PlanError(f"After the join two columns would be called {twice!r}: rename one before it.")
-    added = len(types) - len(keys)
-    text = f"{how}, {added} public columns by {', '.join(keys)}; one row becomes at most {most:,}"
-    on_refs = tuple((ours[name].ref, theirs[name]) for name in keys)
-    step = Join(on_refs, how, rows.rename_columns([theirs[name] for name in rows.column_names]), most, text)
-    return replace(plan, schema=Schema(tuple(columns), width + len(types)), steps=(*plan.steps, step))
-
-
-def _knowing(column: Column, rows: Any, refs: Mapping[str, str], keys: tuple[str, ...]) -> Column:
-    """A column after a join, with the public values that it can have as its keys, if they are few enough to list."""
-    of = {ref: name for name, ref in refs.items()}.get(column.ref, column.name if column.name in keys else None)
-    if of is None or column.keys is not None or column.type not in GROUPED:
-        return column
-    distinct = rows[of].unique()
-    if len(distinct) > MOST_LISTED:
-        return column
-    values = {*distinct.to_pylist(), *([None] if column.ref in refs.values() and column.nullable else [])}
-    return replace(column, keys=tuple(sorted(values, key=lambda value: (value is not None, value))) or None)

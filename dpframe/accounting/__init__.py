@@ -13,10 +13,13 @@ from dpframe.accounting.costs import (
 )
 from dpframe.accounting.events import Event, Joint
 from dpframe.accounting.ledger_chain import Once
+from dpframe.accounting.parallel import Child, Children
 
 __all__ = [
     "ApproximateDP",
     "Budget",
+    "Child",
+    "Children",
     "Declared",
     "Event",
     "Exact",

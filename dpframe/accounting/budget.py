@@ -222,9 +222,21 @@ class Budget:
         return filter, (filter.totals[0] - held.left[0], filter.totals[1] - held.left[1])
 
     def charge(
-        self, events: Sequence[Event], query: str, mechanism: str, *, label: str = "", once: Once | None = None
+        self,
+        events: Sequence[Event],
+        query: str,
+        mechanism: str,
+        *,
+        label: str = "",
+        once: Once | None = None,
+        due: Callable[[Amounts], Amounts] | None = None,
     ) -> bytes | None:
         """Take the costs of a release, all or none; or nothing, when it is stored under its key.
+
+        Parameters
+        ----------
+        due
+            What is due of what the events cost, where a part of a private table shares it with its siblings.
 
         Returns
         -------
@@ -252,7 +264,7 @@ class Budget:
         now, asked_for = datetime.datetime.now(datetime.UTC), " and ".join(map(str, events))
         if self._ledger is not None:
             texts = {"label": label, "query": query, "mechanism": mechanism, "cost": asked_for, "time": str(now)}
-            reckon = self._reckoned(lambda filter, spent: take(filter, spent, events))
+            reckon = self._reckoned(lambda filter, spent: take(filter, spent, events, due))
             return self._ledger.charge(self._account, reckon, once, **texts)
         with self._lock:
             answers = self._lineage[-1]._answers
@@ -263,7 +275,7 @@ class Budget:
                     return kept.answer
             asked = NOTHING
             if self._filter is not None:
-                self._filter, asked = take(self._filter, self._spent, events)
+                self._filter, asked = take(self._filter, self._spent, events, due)
                 self._spent = self._spent[0] + asked[0], self._spent[1] + asked[1]
             charge = Charge(now, label, query, mechanism, asked_for, asked[0])
             for budget in self._lineage:

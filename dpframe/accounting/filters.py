@@ -20,7 +20,7 @@ what is irrational is rounded up to 15 digits, once for each event. So a charge 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -366,8 +366,12 @@ def excess(filter: Filter, asked: Amounts, spent: Amounts) -> str:
     return text + f"Lower it to {lower} or less, or open a larger budget."
 
 
-def take(filter: Filter, spent: Amounts, events: Sequence[Event]) -> tuple[Filter, Amounts]:
+def take(
+    filter: Filter, spent: Amounts, events: Sequence[Event], due: Callable[[Amounts], Amounts] | None = None
+) -> tuple[Filter, Amounts]:
     """What events take of a budget of which so much is spent, and the filter that counts them and all that follow.
+
+    With ``due``, what that makes of it is taken.
 
     Raises
     ------
@@ -382,6 +386,7 @@ def take(filter: Filter, spent: Amounts, events: Sequence[Event]) -> tuple[Filte
     for event in events:
         of_main, of_delta = price(filter, event)
         main, delta = main + of_main, delta + of_delta
+    main, delta = (main, delta) if due is None else due((main, delta))
     if spent[0] + main > filter.totals[0] or spent[1] + delta > filter.totals[1]:
         raise BudgetExceededError(excess(filter, (main, delta), spent))
     return filter, (main, delta)

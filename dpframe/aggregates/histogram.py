@@ -31,7 +31,7 @@ class Histogram:
 
 def histogram(
     column: str,
-    edges: Iterable[Number | datetime.date],
+    edges: Iterable[Number | datetime.date | str],
     *,
     right: bool = True,
     include_both: bool = True,

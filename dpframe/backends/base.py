@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 from dpframe.errors import FrameError
 from dpframe.keys import Keys
 from dpframe.plan import Bound, Distinct, Schema, Statistic, Step, Type
+from dpframe.stages import Stage
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -52,13 +53,18 @@ class Request:
     """
 
     sources: Mapping[str, Type]
-    steps: tuple[Step, ...]
+    steps: tuple[Step | Stage, ...]
     types: Mapping[str, Type]
     id: str | None
     bounds: tuple[Bound, ...]
     keys: Keys
     statistics: tuple[Statistic, ...]
     salt: bytes
+
+    def of(self, **parts: Any) -> Request:
+        """What an engine must know of a part of the work only: no steps, keys, bounds or statistics but those named."""
+        nothing: dict[str, Any] = {"steps": (), "id": None, "bounds": (), "keys": Keys(()), "statistics": ()}
+        return replace(self, **{**nothing, **parts})
 
     @property
     def distinct(self) -> dict[int, Distinct]:
@@ -132,6 +138,12 @@ class NoiseTask:
 
 class Backend(Protocol):
     """The verbs of an engine, each a function of the backend's module."""
+
+    whole: bool
+    """Whether all rows of an id or a key can be had at once, as private joins and functions of ids need them."""
+
+    def sends(self, function: Callable[..., Any]) -> None:
+        """Raise a :class:`PlanError` when a function cannot be sent to where the rows are."""
 
     def schema(self, frame: Any) -> Schema:
         """The columns of a frame, from its metadata: reads no data."""

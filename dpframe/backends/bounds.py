@@ -18,7 +18,7 @@ from dpframe.backends.exact import absent, at_once, missing, numbers
 from dpframe.kernels.bounding import DROPPED, by_unit, count_parts, deal, keep_groups, keep_rows, settle
 from dpframe.kernels.codes import ABSENT, Table
 from dpframe.kernels.siphash import hash_int64, hash_utf8, sip_key
-from dpframe.plan import Bound, GroupBound, RowBound
+from dpframe.plan import Bound, Column, GroupBound, RowBound
 from dpframe.progress import progress
 
 Ints = npt.NDArray[np.int64]
@@ -128,10 +128,14 @@ def _bound_part(
 def _row_words(table: pa.Table, request: Request, rows: Ints, cells: Ints, unit_words: Words) -> Words:
     """A keyed word of all that tells rows apart, given the words of their units."""
     hashes = _chain(unit_words, hash_int64(cells, _subkey(request.salt, b"cell")), request.salt)
-    for ref in apart(request):
-        values = table[ref].chunk(0).take(pa.array(rows))
-        hashes = _chain(hashes, _hash(values, request.salt, ref), request.salt)
-    return hashes
+    return row_words(table, apart(request), rows, hashes, request.salt)
+
+
+def row_words(table: pa.Table, refs: Sequence[str], rows: Ints, words: Words, salt: bytes) -> Words:
+    """A keyed word of some columns of some rows, each chained to a word that the row has already."""
+    for ref in refs:
+        words = _chain(words, _hash(table[ref].chunk(0).take(pa.array(rows)), salt, ref), salt)
+    return words
 
 
 def apart(request: Request) -> list[str]:
@@ -157,10 +161,13 @@ def _unit_words(ids: pa.Array, values: Ints, salt: bytes) -> Words:
 
 def _grouping(table: pa.Table, limit: Bound, salt: bytes) -> Coded | None:
     """The group of each row in the bound's own grouping; None when that is the query's, whose groups are cells."""
-    if isinstance(limit, RowBound) or limit.by is None:
-        return None
+    return None if isinstance(limit, RowBound) or limit.by is None else coded(table, limit.by, salt)
+
+
+def coded(table: pa.Table, columns: Sequence[Column], salt: bytes) -> Coded:
+    """Codes and words of the values of several columns together; nulls are equal."""
     codes, words = np.zeros(table.num_rows, np.int64), np.zeros(1, np.uint64)
-    for column in limit.by:
+    for column in columns:
         values, key = table[column.ref].chunk(0), _subkey(salt, column.ref.encode())
         if pa.types.is_dictionary(values.type):
             known, index = (

@@ -44,7 +44,7 @@ def canonical(table: pa.Table, request: Request) -> pa.Table:
     Text is dictionary-encoded: every use of it but the count of its values looks at distinct texts. Every column is one
     chunk, which uses of it need not copy.
     """
-    forms = {ref: ARROW[type_] for ref, type_ in request.types.items()} | {"rows": pa.int8()}
+    forms = {ref: ARROW.get(type_, pa.bool_()) for ref, type_ in request.types.items()} | {"rows": pa.int8()}
     columns = {ref: table[ref].cast(form) for ref, form in forms.items() if ref in table.column_names}
     for ref, column in columns.items():
         coded = column.dictionary_encode() if forms[ref] == ARROW[Type.STRING] else column

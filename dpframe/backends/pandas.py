@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,22 @@ import pyarrow.compute as pc
 from dpframe.backends import exact
 from dpframe.backends.base import NoiseTask, Request, Sums
 from dpframe.backends.bounds import apart, bound
+from dpframe.backends.calls import applied
 from dpframe.backends.distinct import everything
+from dpframe.backends.keeping import staying
 from dpframe.backends.table import noisy
 from dpframe.errors import PlanError
 from dpframe.keys import ARROW
-from dpframe.plan import Column, Filter, Join, Schema, Type
+from dpframe.plan import Column, Define, Filter, Join, Schema, Type
+from dpframe.stages import Apply, KeepGroups, KeepRows, Match, Stage
 
 FIRST_DAY, LAST_DAY = (pa.scalar(day, pa.date32()) for day in (datetime.date.min, datetime.date.max))
 
 spreads = None
 """No answer is finished elsewhere: the rows are here."""
+
+whole = True
+"""All rows are at hand."""
 
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 """How many kernels run at once: one on each core that this process may use."""
@@ -81,6 +88,10 @@ def check(frame: pd.DataFrame) -> None:
     """A pandas frame can always be read."""
 
 
+def sends(function: Callable[..., Any]) -> None:
+    """A function is where the rows are."""
+
+
 def aggregate(frame: pd.DataFrame, request: Request) -> Sums:
     """The exact statistics of a frame."""
     series = {ref: frame.iloc[:, int(ref[1:])] for ref in request.sources}
@@ -112,9 +123,12 @@ def prepared(series: Mapping[str, pd.Series], rows: int, request: Request) -> pa
 
 
 def _run(table: pa.Table, request: Request) -> pa.Table:
-    """Run the steps in DuckDB, over that table and the public ones that it is joined with."""
+    """Run the steps in DuckDB, over that table and the public ones that it is joined with, stage by stage."""
     import duckdb
 
+    stage = next((at for at, step in enumerate(request.steps) if isinstance(step, Stage)), None)
+    if stage is not None:
+        return _staged(table, request, stage)
     query, tables = "SELECT * FROM source", {"source": table}
     for at, step in enumerate(request.steps):
         if isinstance(step, Filter):
@@ -123,7 +137,7 @@ def _run(table: pa.Table, request: Request) -> pa.Table:
             equal = " AND ".join(f"{ours} IS NOT DISTINCT FROM {theirs}" for ours, theirs in step.on)
             query = f"SELECT * FROM ({query}) {step.how.upper()} JOIN public{at} ON {equal}"
             tables[f"public{at}"] = step.table
-        else:
+        elif isinstance(step, Define):
             query = f"SELECT *, {step.value.duckdb} AS {step.ref} FROM ({query})"
     wanted = ", ".join(["rows", *request.types])
     with duckdb.connect(":memory:", config={"enable_external_access": "false", "temp_directory": ""}) as engine:
@@ -131,6 +145,25 @@ def _run(table: pa.Table, request: Request) -> pa.Table:
             engine.register(name, each)
         done = engine.sql(f"SELECT {wanted} FROM ({query})").to_arrow_table()
     return exact.canonical(done, request)
+
+
+def _staged(table: pa.Table, request: Request, at: int) -> pa.Table:
+    """Run the steps before a stage, the stage, and the steps after it."""
+    before, step, after = request.steps[:at], request.steps[at], request.steps[at + 1 :]
+    if isinstance(step, Match):
+        theirs = {name: step.frame.iloc[:, int(name[1:])] for name in step.sources}
+        part = request.of(sources=step.sources, steps=step.steps, types=step.types)
+        other = prepared(theirs, len(step.frame), part)
+        if step.id is not None:  # or those without an id would meet all others without one, in vain
+            other = other.filter(other[step.id].is_valid())
+        named = pa.table({ours: other[ref] for ref, ours, _ in step.brings})
+        joined = Join(step.on, "inner", named, 0, step.text, {})
+        return _run(table, replace(request, steps=(*before, joined, *after)))
+    assert isinstance(step, Apply | KeepRows | KeepGroups)
+    table = _run(table, request.of(steps=before, types=step.keeps))
+    # A function gives rows, and what few rows of a key there may be is a mask.
+    done = applied(step, table) if isinstance(step, Apply) else table.filter(staying(step, table, request))
+    return _run(done, replace(request, steps=after))
 
 
 def canonical(series: pd.Series, type_: Type) -> pa.Array:

@@ -32,6 +32,11 @@ from dpframe.progress import progress
 spreads = None
 """No answer is finished elsewhere: the rows come here."""
 
+whole = False
+"""Rows come in batches, and those of an id or a key in several of them."""
+
+sends = pandas.sends
+
 BATCH = 1 << 20
 """Rows that are read at a time."""
 

@@ -6,18 +6,17 @@ sums of the public groups that have any row, or, of many groups, nothing.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from dpframe.backends.base import NoiseTask, Request, Rows, Sums
-from dpframe.backends.spark_rows import local, sums
+from dpframe.backends.spark_rows import local, on_spark, plain, sums
 from dpframe.backends.spark_spread import finished
 from dpframe.backends.table import noisy
-from dpframe.errors import StoppedSessionError
+from dpframe.errors import PlanError, StoppedSessionError
 from dpframe.plan import Column, Schema, Type
 
 METADATA = "dpframe"
@@ -44,6 +43,9 @@ TYPES = {
 }
 """By the head of Spark's own name of a type, as in ``decimal(10,2)`` or ``string collate UTF8_LCASE``."""
 
+whole = True
+"""A shuffle brings the rows of an id or a key together."""
+
 FEW = 1_000_000
 FEW_ON_CONNECT = 100_000
 """Up to so many groups a release is collected and finished on the driver, more by the executors. By measurement: where
@@ -52,7 +54,7 @@ it is as quick; see ``docs/decisions/0010-where-an-answer-is-finished.md``."""
 
 def schema(frame: Any) -> Schema:
     """The columns of a frame from its Spark schema."""
-    fields = _spark(frame).schema.fields
+    fields = plain(frame).schema.fields
     return Schema(
         tuple(
             Column(field.name, f"c{at}", kind, nullable=field.nullable or kind is Type.FLOAT)  # NaN counts as missing
@@ -66,23 +68,9 @@ def _type(type_: Any) -> Type:
     return TYPES.get(type_.simpleString().partition("(")[0].partition(" ")[0], Type.OTHER)
 
 
-def _spark(frame: Any) -> Any:
-    """The Spark frame of a pandas-on-Spark frame; a Spark frame as it is."""
-    if not _on_spark(frame):
-        return frame
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the pandas-like index is not kept: releases have none
-        return frame.to_spark()
-
-
-def _on_spark(frame: Any) -> bool:
-    """Whether it is a pandas-on-Spark frame. Asked of the class: a Spark frame has an attribute per column."""
-    return type(frame).__module__.startswith("pyspark.pandas")
-
-
 def check(frame: Any) -> None:
     """Refuse a frame whose session has ended."""
-    session = _spark(frame).sparkSession
+    session = plain(frame).sparkSession
     stopped = session.is_stopped if hasattr(session, "is_stopped") else session._jsc.sc().isStopped()
     if stopped:
         raise StoppedSessionError(
@@ -90,23 +78,38 @@ def check(frame: Any) -> None:
         )
 
 
+def sends(function: Callable[..., Any]) -> None:
+    """Refuse a function that cannot be written down for the executors."""
+    from pyspark import cloudpickle
+
+    try:
+        cloudpickle.dumps(function)
+        return
+    except Exception as error:
+        kind = type(error).__name__
+    raise PlanError(
+        f"The function cannot be sent to Spark's executors ({kind} when it was pickled): let it hold plain values, and "
+        "no frames, sessions, files or locks."
+    )
+
+
 def aggregate(frame: Any, request: Request) -> Sums:
     """The exact statistics of a frame, on the driver: those of public groups that have any row, and of no other."""
-    found = sums(_spark(frame), request).toArrow().sort_by("cell")
+    found = sums(plain(frame), request).toArrow().sort_by("cell")
     values = [found[f"s{at}"].to_numpy() for at in range(len(request.statistics))]
     return Sums(found["cell"].to_numpy(), np.array(values, np.int64).reshape(len(values), -1))
 
 
 def spreads(frame: Any, cells: int) -> bool:
     """Whether an answer of so many cells is finished by the executors."""
-    return cells > (FEW if hasattr(_spark(frame).sparkSession, "_jsc") else FEW_ON_CONNECT)
+    return cells > (FEW if hasattr(plain(frame).sparkSession, "_jsc") else FEW_ON_CONNECT)
 
 
 def spread(frame: Any, request: Request, rows: Rows, info: str) -> Any:
     """The frozen answer, finished by the executors and kept there; see :mod:`dpframe.backends.spark_spread`."""
-    answer = finished(sums(_spark(frame), request), len(request.statistics), len(request.keys), rows)
+    answer = finished(sums(plain(frame), request), len(request.statistics), len(request.keys), rows)
     answer = _carrying(answer, answer.columns, info)
-    return answer.pandas_api() if _on_spark(frame) else answer
+    return answer.pandas_api() if on_spark(frame) else answer
 
 
 def noise(frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str) -> Any:
@@ -118,7 +121,7 @@ def noise(frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str
     from pyspark.sql import functions as F
 
     refs = {name: f"c{at}" for at, name in enumerate(frame.columns)}
-    rows = _spark(frame).toDF(*refs.values()).localCheckpoint(eager=True)
+    rows = plain(frame).toDF(*refs.values()).localCheckpoint(eager=True)
     rows = rows.withColumn(ROW, F.monotonically_increasing_id())
     answers = {
         refs[task.column]: _draw(task)(
@@ -131,7 +134,7 @@ def noise(frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str
     left = [name for name in frame.columns if name not in drop]
     noised = rows.withColumns(answers).select(*(refs[name] for name in left)).localCheckpoint(eager=True)
     noised = _carrying(noised, left, info)
-    return noised.pandas_api() if _on_spark(frame) else noised
+    return noised.pandas_api() if on_spark(frame) else noised
 
 
 def _draw(task: NoiseTask) -> Any:
@@ -160,16 +163,16 @@ def _carrying(frame: Any, names: Sequence[str], info: str) -> Any:
 def freeze(table: pa.Table, info: str, like: Any) -> Any:
     """A Spark frame over local rows: fixed values in the plan itself, which no action computes again."""
     table = table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))  # as Spark's own answers are
-    session = _spark(like).sparkSession
+    session = plain(like).sparkSession
     if len(table):
         rows = local(session, table)
     else:  # of which Spark Connect makes no frame: the columns of one row, without it
         rows = local(session, pa.table({field.name: pa.nulls(1, field.type) for field in table.schema})).limit(0)
     frame = _carrying(rows, table.column_names, info)
-    return frame.pandas_api() if _on_spark(like) else frame
+    return frame.pandas_api() if on_spark(like) else frame
 
 
 def info(frame: Any) -> str | None:
     """The metadata that :func:`freeze` attached, from any column that still has it."""
-    found = (field.metadata.get(METADATA) for field in _spark(frame).schema.fields)
+    found = (field.metadata.get(METADATA) for field in plain(frame).schema.fields)
     return next((text for text in found if text is not None), None)

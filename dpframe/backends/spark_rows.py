@@ -7,6 +7,7 @@ bounds, one shuffle brings a unit's rows together, and the kernels that serve pa
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,19 +22,12 @@ from dpframe.backends import exact
 from dpframe.backends.base import Request, Sums
 from dpframe.backends.bounds import bound
 from dpframe.backends.distinct import put_together, rows_of, value_fields
+from dpframe.backends.spark_stages import SPARK, staged
 from dpframe.errors import ExpressionError
 from dpframe.keys import Factor, Keys
 from dpframe.plan import Count, Distinct, Filter, GroupBound, Join, Squares, Statistic, Sum, Type
 from dpframe.sql import spark_literal
-
-SPARK = {
-    Type.INTEGER: "bigint",
-    Type.FLOAT: "double",
-    Type.BOOLEAN: "boolean",
-    Type.STRING: "string",
-    Type.DATE: "date",
-    Type.TIMESTAMP: "timestamp",
-}
+from dpframe.stages import Match, Stage
 
 INLINE = 32
 """Up to so many values of a key column are looked up in a literal array; more are joined, a job of its own."""
@@ -59,6 +53,20 @@ def sums(frame: Any, request: Request) -> Any:
     return rows.groupBy("cell").agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
 
 
+def plain(frame: Any) -> Any:
+    """The Spark frame of a pandas-on-Spark frame; a Spark frame as it is."""
+    if not on_spark(frame):
+        return frame
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the pandas-like index is not kept: releases have none
+        return frame.to_spark()
+
+
+def on_spark(frame: Any) -> bool:
+    """Whether it is a pandas-on-Spark frame. Asked of the class: a Spark frame has an attribute per column."""
+    return type(frame).__module__.startswith("pyspark.pandas")
+
+
 def columns(frame: Any, request: Request) -> Any:
     """The columns that a request reads, after its steps, in canonical form; rows without an id are gone; lazy."""
     from pyspark.sql import functions as F
@@ -71,6 +79,13 @@ def columns(frame: Any, request: Request) -> Any:
         elif isinstance(step, Join):
             equal = " AND ".join(f"{ours} <=> {theirs}" for ours, theirs in step.on)
             rows = rows.join(F.broadcast(local(rows.sparkSession, step.table)), F.expr(equal), step.how)
+        elif isinstance(step, Match):
+            part = request.of(sources=step.sources, steps=step.steps, types=step.types, id=step.id)
+            theirs = columns(plain(step.frame), part).selectExpr(*(f"{ref} AS {new}" for ref, new, _ in step.brings))
+            equal = " AND ".join(f"{ours} <=> {key}" for ours, key in step.on)
+            rows = rows.join(theirs, F.expr(equal), "inner")
+        elif isinstance(step, Stage):
+            rows = staged(rows, step, request)
         else:
             rows = rows.selectExpr("*", f"{step.value.spark} AS {step.ref}")
     return rows if request.id is None else rows.where(f"{request.id} IS NOT NULL")

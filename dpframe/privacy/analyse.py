@@ -3,9 +3,12 @@
 **Stability** is how far one privacy unit can move the vector of all groups' row counts.
 
 A filter and a definition are row-wise and have stability 1. A join with a public table makes at most ``m`` rows of one,
-the largest multiplicity of a key in that table: whoever has k rows before has at most k·m after, and in each group of a
-column of ours, which the join leaves as it is, at most r·m where r were. Bounds of an id are enforced on the rows after
-all steps, so what steps do to their number is of no account. So only the unit, joins and bounds matter.
+the largest multiplicity of a key in that table, and so does a function that may return ``m`` rows: whoever has k rows
+before has at most k·m after, and in each group of a column of ours, which stays as it is, at most r·m where r were.
+A join of two private tables moves 2·(k·n + j·m) rows when k and j rows of the tables come or go and at most m and n
+rows of a key stay of them; of unique keys, k + j (:func:`dpframe.joins._moved`). Bounds of an id are enforced on the
+rows after all steps, so what steps do to their number is of no account. So only the unit, joins, functions and bounds
+matter.
 With ``c_g`` the rows that one unit has in group ``g``:
 
 ====================================  ==================  =========================
@@ -32,7 +35,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from dpframe.accounting import ApproximateDP, Declared, Event, GaussianDP, Joint, PureDP
@@ -165,11 +168,10 @@ def analyse(question: Question) -> tuple[Measured, ...]:
     """
     plan = question.plan
     by = {plan.schema[name].ref for name in question.by}
-    joined = replace(plan.unit, rows=plan.unit.rows * plan.stability)
     measured = []
     for statistic, share in split(question).items():
         of = touched if plan.unit.id is not None and statistic == Distinct((plan.unit.id.ref,)) else contribution
-        unit = of(joined, plan.bounds, by, question.keys.size)
+        unit = of(plan.moves, plan.bounds, by, question.keys.size)
         reach = statistic.reach
         measured.append(Measured(statistic, share, reach * unit.l1, reach**2 * unit.l2_squared, unit.cells))
     return tuple(measured)

@@ -20,7 +20,7 @@ from dpframe.sql import grammar
 from dpframe.sql.cut import cut_expression, cut_labels
 from dpframe.sql.grammar import read
 from dpframe.sql.limits import limits
-from dpframe.sql.missing import EMPTY, clamped, filled, fitting, infinities, is_not_infinite, is_present
+from dpframe.sql.missing import EMPTY, clamped, equals, filled, fitting, infinities, is_not_infinite, is_present
 from dpframe.sql.terms import article, spark_literal, usable
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "conjuncts",
     "cut_expression",
     "cut_labels",
+    "equals",
     "filled",
     "fitting",
     "infinities",

@@ -12,7 +12,7 @@ from dpframe.plan import Column, Expression, Type
 from dpframe.sql.functions import is_missing
 from dpframe.sql.terms import ISO_DATE, MAX_INTEGER, MIN_INTEGER, Term, article, column_term, literal_term
 
-Edge = int | float | datetime.date
+Edge = int | float | datetime.date | str
 
 
 FEW = 16
@@ -25,13 +25,14 @@ def cut_labels(
     right: bool = True,
     include_both: bool = True,
     nan: str | None = None,
+    text: bool = False,
 ) -> tuple[str, ...]:
     """The labels of the intervals between ``edges``, in order and without repetition.
 
     Parameters
     ----------
     edges
-        At least two numbers, or dates, or texts that are ISO dates; strictly increasing.
+        At least two numbers, or dates, or texts that are ISO dates; strictly increasing. Of text: texts.
     labels
         One text per interval, instead of the intervals themselves. Intervals of one label are merged.
     right
@@ -40,13 +41,15 @@ def cut_labels(
         Whether the outermost edge that ``right`` leaves out belongs to its interval all the same.
     nan
         The label of null and NaN, after those of the intervals.
+    text
+        Whether the column holds text.
 
     Raises
     ------
     BoundsError
         The edges are fewer than two, not finite, or not strictly increasing.
     ColumnTypeError
-        The edges are neither numbers nor dates.
+        The edges are neither numbers nor dates nor, of text, texts.
     ExpressionError
         ``labels`` is not one text per interval.
 
@@ -58,8 +61,10 @@ def cut_labels(
     ('[0, 10)', '[10, 20]')
     >>> cut_labels([0, 0.5, 1], include_both=False)
     ('(0, 0.5]', '(0.5, 1]')
+    >>> cut_labels(["a", "n", "z"], text=True)
+    ("['a', 'n']", "('n', 'z']")
     """
-    names = _labels(_edges(edges), labels, right, include_both)
+    names = _labels(_edges(edges, text), labels, right, include_both)
     return tuple(dict.fromkeys([*names, *([] if nan is None else [nan])]))
 
 
@@ -74,7 +79,7 @@ def cut_expression(
     """The label of the interval that holds the column's value; ``nan`` where it is missing, null where in no interval.
 
     The intervals are found by bisection, so a value meets about log2(n) of n edges. ``column`` holds
-    integers, floats or dates; the rest is as for :func:`cut_labels`.
+    integers, floats, dates or text, in the order of its code points; the rest is as for :func:`cut_labels`.
 
     Raises
     ------
@@ -90,7 +95,7 @@ def cut_expression(
     >>> band.spark
     "(CASE WHEN c0 >= 0L AND c0 <= 99L THEN (CASE WHEN c0 <= 18L THEN 'minor' ELSE 'adult' END) END)"
     """
-    points = _edges(edges)
+    points = _edges(edges, column.type is Type.STRING)
     names = _labels(points, labels, right, include_both)
     _check(column, points)
     limits = [_point(column, point) for point in points]
@@ -144,10 +149,12 @@ def _search(value: str, above: str, limits: Sequence[str], labels: Sequence[str]
     return f"get(array({', '.join(labels)}), {count})"
 
 
-def _edges(edges: Iterable[object]) -> list[Edge]:
+def _edges(edges: Iterable[object], text: bool) -> list[Edge]:
     if isinstance(edges, str) or not isinstance(edges, Iterable):
         raise ColumnTypeError(f"cut needs a list of edges, not {edges!r}. Write [0, 10, 20].")
-    points = [_edge(edge) for edge in edges]
+    edges = list(edges)
+    texts = [edge for edge in edges if isinstance(edge, str)]
+    points: list[Edge] = [*texts] if text and len(texts) == len(edges) else [_edge(edge) for edge in edges]
     if len(points) < 2:
         raise BoundsError(f"cut needs at least two edges, not {len(points)}. Write [0, 10, 20].")
     if len({isinstance(point, datetime.date) for point in points}) > 1:
@@ -188,6 +195,8 @@ def _edge(edge: object) -> Edge:
 
 
 def _check(column: Column, points: Sequence[Edge]) -> None:
+    if column.type is Type.STRING and isinstance(points[0], str):
+        return
     dates = isinstance(points[0], datetime.date)
     wanted = (Type.DATE,) if dates else (Type.INTEGER, Type.FLOAT)
     if column.type not in wanted:
@@ -200,7 +209,7 @@ def _check(column: Column, points: Sequence[Edge]) -> None:
 
 def _point(column: Column, edge: Edge) -> Term:
     """The edge as a literal that compares with the column as the number itself would."""
-    if isinstance(edge, datetime.date):
+    if isinstance(edge, datetime.date | str):
         return literal_term(edge)
     if column.type is Type.FLOAT:
         try:

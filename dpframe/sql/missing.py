@@ -39,6 +39,26 @@ def is_present(column: Column) -> Expression:
     return _expression(f"{term.shown} is not null", negate(is_missing(term)))
 
 
+def equals(column: Column, value: Value) -> Expression:
+    """Whether the column has that very value; null is one.
+
+    Raises
+    ------
+    ColumnTypeError
+        The value is not of the column's type.
+
+    Examples
+    --------
+    >>> equals(Column("level", "c0", Type.STRING), "a").spark
+    "(c0 = 'a')"
+    """
+    term = usable(column_term(column), "=")
+    if value is None:
+        return _expression(f"{term.shown} is null", is_missing(term))
+    literal = literal_term(fitting(column, value))
+    return _expression(f"{term.shown} = {literal.shown}", compare("=", term, literal))
+
+
 def is_not_infinite(column: Column) -> Expression:
     """Whether a number column's value is finite or missing.
 

@@ -37,6 +37,14 @@ tables = st.lists(rows, min_size=1, max_size=25).map(
 )
 PUBLIC = pd.DataFrame({"h": ["p", "p", "p", "q", None, None], "tag": [1, 2, 3, 4, 5, 6]})
 COLUMNS = ["g", "h", "x", "n", "user"]
+
+
+def two(row: Any) -> Any:
+    """Two rows, or none where x is missing, or an error."""
+    return [{"x": row["x"], "n": 4}, {"x": 1 / row["n"], "n": row["n"]}][: 2 if row["x"] else 0]
+
+
+two.__module__ = "__main__"  # so that Spark is sent the function itself, and not where it stands
 steps = st.lists(
     st.sampled_from(
         [
@@ -54,6 +62,8 @@ steps = st.lists(
             lambda p: p.drop_inf(),
             lambda p: p.fill_inf(x=(-1, 2)),
             lambda p: p.join_public(PUBLIC).select(*COLUMNS),
+            lambda p: p.flat_map(two, {"x": (float, -3.0), "n": int}, max_rows=2, augment=True),
+            lambda p: p.map(lambda row: {"g": row["h"]}, {"g": (str, "a")}, augment=True),
             lambda p: p.join_public(PUBLIC.iloc[1:], "h", "left").filter("tag is null or tag < 6").select(*COLUMNS),
         ]
     ),

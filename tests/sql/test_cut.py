@@ -32,14 +32,18 @@ CUTS: list[tuple[str, list[Any], list[str] | None]] = [
     ("x", [edge / 8 for edge in range(-40, 41)], [str(edge // 7) for edge in range(80)]),
     ("d", DAYS, None),
     ("d", [datetime.date(1960 + year, 1, 1) for year in range(80)], None),
+    ("s", ["", "A", "a", "it's", "z", "ä"], None),
+    ("s", ["1999-12-31", "2024-02-29", "nan"], ["early", "late ${x}"]),
+    ("s", [chr(code) for code in range(40, 120)], None),
 ]
 SIDES = [(right, both) for right in (True, False) for both in (True, False)]
 
 
 def expected(values: list[Any], edges: list[Any], labels: list[str] | None, right: bool, both: bool) -> list[Any]:
     """Interval by interval, with exact comparisons."""
-    points = [datetime.date.fromisoformat(edge) if isinstance(edge, str) else edge for edge in edges]
-    names = labels or list(cut_labels(edges, None, right, both))
+    text = any(isinstance(value, str) for value in values)
+    points = [datetime.date.fromisoformat(edge) if isinstance(edge, str) and not text else edge for edge in edges]
+    names = labels or list(cut_labels(edges, None, right, both, text=text))
     answer = []
     for value in values:
         place = None
@@ -142,6 +146,9 @@ def test_labels(arguments: tuple[Any, ...], labels: tuple[str, ...]) -> None:
         ("i", ["2024-01-01", "2024-02-01"], None, ColumnTypeError, "cast it to a date"),
         ("d", [0, 1], None, ColumnTypeError, "cast it to bigint"),
         ("s", [0, 1], None, ColumnTypeError, "is text"),
+        ("s", ["a", 1], None, ColumnTypeError, "neither a number nor a date"),
+        ("s", ["b", "a"], None, BoundsError, "must increase"),
+        ("s", ["a", "b\0"], None, ExpressionError, "NUL"),
         ("when", ["2024-01-01", "2024-02-01"], None, ColumnTypeError, "timestamp"),
         ("d", [datetime.datetime(2024, 1, 1, 5), "2024-02-01"], None, ColumnTypeError, "time of day"),
         ("i", [0, 1, 2], ["a"], ExpressionError, "one label per interval"),

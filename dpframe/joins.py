@@ -1,0 +1,187 @@
+"""What checks and builds joins, with public tables and with private ones: functions from plans to plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dpframe.errors import ColumnTypeError, PlanError, UnknownColumnError
+from dpframe.plan import Bound, Column, GroupBound, Join, Schema, Type, at_least_one
+from dpframe.query import Plan
+from dpframe.stages import KeepRows, Match, Stage
+from dpframe.steps import GROUPED, names
+
+MOST_LISTED = 100_000
+"""A public column with more values than this brings no keys along."""
+
+
+def join_public(plan: Plan, table: Any, on: Any, how: str) -> Plan:
+    """The plan with the columns of a public table; see ``PrivateFrame.join_public``."""
+    from dpframe.backends.public import public
+
+    if how not in ("inner", "left"):
+        raise PlanError(f"how is 'inner' or 'left', not {how!r}.")
+    types, rows = public(table)
+    if not len(rows):
+        raise PlanError("The public table has no rows: nothing could come of a join with it.")
+    ours = plan.schema
+    keys = _on("join_public", ours, types, on)
+    refs = _refs(ours, types, keys)
+    most = max([1, *rows.select(keys).group_by(list(keys)).aggregate([([], "count_all")])["count_all"].to_pylist()])
+    brought = [
+        Column(name, refs[name], type_, how == "left" or rows[name].null_count > 0)
+        for name, type_ in types.items()
+        if name not in keys
+    ]
+    known = keys if how == "inner" else ()
+    columns = tuple(_knowing(column, rows, refs, known) for column in _beside(ours, types, brought, keys))
+    text = f"{how}, {len(brought)} public columns by {', '.join(keys)}; one row becomes at most {most:,}"
+    named = rows.rename_columns([refs[name] for name in rows.column_names])
+    step = Join(_pairs(ours, keys, refs), how, named, most, text, {refs[name]: types[name] for name in types})
+    return replace(plan, schema=Schema(columns, ours.width + len(types)), steps=(*plan.steps, step))
+
+
+def join(plan: Plan, other: Plan, frame: Any, on: Any, max_matches: Any, unique: bool) -> Plan:
+    """The plan joined with another private table's, which lies in ``frame``; see ``PrivateFrame.join``."""
+    ours, theirs = plan.schema, other.schema
+    types = {column.name: column.type for column in theirs}
+    keys = _on("join", ours, types, on)
+    most = _matches(plan, other, keys, max_matches, unique)
+    width, refs = ours.width, _refs(ours, types, keys)
+    left = steps = tuple[Stage, ...]()
+    if most is not None:
+        rows = (None, None) if unique else most
+        left = (KeepRows(tuple(ours[name] for name in keys), rows[0], f"left of {width}"),)
+        steps = (KeepRows(tuple(theirs[name] for name in keys), rows[1], f"right of {width}"),)
+    moved = 0 if most is None else _moved(plan.moves.rows_in_all, other.moves.rows_in_all, most, 1 if unique else 2)
+    brought = [replace(column, ref=refs[column.name]) for column in theirs if column.name not in keys]
+    columns = _beside(ours, types, brought, keys)
+    stays = (
+        "all rows of an id" if most is None else "unique keys" if unique else f"at most {most[0]} and {most[1]} rows"
+    )
+    match = Match(
+        on=_pairs(ours, keys, refs),
+        frame=frame,
+        sources={column.ref: column.type for column in other.source},
+        steps=(*other.steps, *steps),
+        id=None if other.unit.id is None else other.unit.id.ref,
+        brings=tuple((column.ref, refs[column.name], column.type) for column in theirs),
+        moved=moved,
+        text=f"private, {len(brought)} columns by {', '.join(keys)}; of a key, {stays} on either side"
+        + (f"; one unit moves at most {moved:,} rows" if moved else ""),
+    )
+    at = {column.ref: replace(column, ref=refs[column.name]) for column in theirs}
+    at |= {theirs[name].ref: ours[name] for name in keys}
+    return replace(
+        plan,
+        schema=Schema(columns, width + len(types)),
+        steps=(*plan.steps, *left, match),
+        unit=plan.unit if most is None else replace(plan.unit, beside=(*plan.unit.beside, other.unit)),
+        bounds=(*plan.bounds, *(_brought(bound, at) for bound in other.bounds)),
+    )
+
+
+def _moved(left: int, right: int, most: tuple[int, int], swaps: int) -> int:
+    """How many rows of a join move at most when ``left`` and ``right`` rows of its tables come or go.
+
+    One row more or less of a table moves its rows that stay by ``swaps``: 2 where few rows of a key stay, the row and
+    the one whose place it takes, and 1 where only unique keys do. Each of those meets at most as many rows as stay of a
+    key on the other side. First one table moves, then the other: the sum. It is reached where both tables are one.
+    """
+    return swaps * (left * most[1] + right * most[0])
+
+
+def _matches(plan: Plan, other: Plan, keys: Sequence[str], max_matches: Any, unique: bool) -> tuple[int, int] | None:
+    """How many rows of a key may stay on either side; None, of ids, for all. Refuses tables that do not go together."""
+    ours, theirs = plan.unit, other.unit
+    if plan.child is not None or other.child is not None:
+        raise PlanError("Join before .partition(): what children read must not overlap, and they would share a table.")
+    if (ours.id is None) != (theirs.id is None):
+        raise PlanError("One table protects rows and the other ids: protect both by the same kind of unit.")
+    if ours.id is None or theirs.id is None:
+        if (max_matches is None) == (unique is not True):
+            raise PlanError(
+                "One row may meet any number of rows: limit how many rows of a key stay on either side, as in "
+                ".join(other, on='key', max_matches=(1, 5)), or keep unique keys only, by unique=True."
+            )
+        if unique:
+            return 1, 1
+        if not isinstance(max_matches, tuple | list) or len(max_matches) != 2:
+            raise PlanError(f"max_matches= is a pair, of our rows and the other's, as in (1, 5), not {max_matches!r}.")
+        return at_least_one(max_matches[0], "max_matches[0]"), at_least_one(max_matches[1], "max_matches[1]")
+    if max_matches is not None or unique:
+        raise PlanError("Ids need no max_matches= or unique=: .bound(...) limits what one id has after the join.")
+    if ours.space != theirs.space:
+        raise PlanError(
+            f"Ids of {ours.space!r} and of {theirs.space!r} are not the same people: protect both with one space=."
+        )
+    if not any(plan.schema[n].ref == ours.id.ref and other.schema[n].ref == theirs.id.ref for n in keys):
+        raise PlanError(
+            f"A join of ids is by the id, so that each row stays one person's: name it in on=, under one name in both "
+            f"tables. The ids are {ours.id.name!r} and {theirs.id.name!r}; .rename() makes names equal."
+        )
+    return None
+
+
+def _brought(bound: Bound, at: Mapping[str, Column]) -> Bound:
+    """A bound of the other table, over the columns as they are after the join."""
+    if not isinstance(bound, GroupBound) or bound.by is None:
+        return bound
+    gone = next((column for column in bound.by if column.ref not in at), None)
+    if gone is not None:
+        raise PlanError(f"The other table is bounded by {gone.name!r}, which it no longer has: bound after the join.")
+    return replace(bound, by=tuple(at[column.ref] for column in bound.by))
+
+
+def _on(call: str, ours: Schema, types: Mapping[str, Type], on: Any) -> tuple[str, ...]:
+    """The names to join on, of columns that both tables have and whose equal values are the same value."""
+    shared = tuple(column.name for column in ours if column.name in types)
+    keys = shared if on is None else names(call, (on,) if isinstance(on, str) else on)
+    if not keys or len(set(keys)) < len(keys):
+        raise PlanError(f"Name the columns to join on once each, as in .{call}(table, on='country').")
+    whose = "public" if call == "join_public" else "other"
+    for name in keys:
+        if name not in types:
+            raise UnknownColumnError(f"The {whose} table has no column {name!r}. Its columns are: {', '.join(types)}.")
+        if ours[name].type not in GROUPED or types[name] is not ours[name].type:
+            raise ColumnTypeError(
+                f"{name!r} is a {ours[name].type.value} column, and a {types[name].value} column in the {whose} table: "
+                "a join needs text, integers, booleans or dates, the same on both sides."
+            )
+    return keys
+
+
+def _refs(ours: Schema, types: Mapping[str, Type], keys: Sequence[str]) -> dict[str, str]:
+    """The ref that each column of the other table gets: a key, which the user does not see again, one apart."""
+    refs = {name: f"k{ours.width}_{at}" for at, name in enumerate(keys)}
+    return refs | {name: f"c{ours.width + at}" for at, name in enumerate(types) if name not in keys}
+
+
+def _pairs(ours: Schema, keys: Sequence[str], refs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((ours[name].ref, refs[name]) for name in keys)
+
+
+def _beside(
+    ours: Schema, types: Mapping[str, Type], brought: Sequence[Column], keys: Sequence[str]
+) -> tuple[Column, ...]:
+    """The columns of both tables, with suffixes for those that share a name and are not joined on."""
+    columns = [replace(c, name=f"{c.name}_left") if c.name in types and c.name not in keys else c for c in ours]
+    columns += [replace(c, name=f"{c.name}_right") if c.name in ours else c for c in brought]
+    names_now = [column.name for column in columns]
+    twice = next((name for name in names_now if names_now.count(name) > 1), None)
+    if twice is not None:
+        raise PlanError(f"After the join two columns would be called {twice!r}: rename one before it.")
+    return tuple(columns)
+
+
+def _knowing(column: Column, rows: Any, refs: Mapping[str, str], keys: tuple[str, ...]) -> Column:
+    """A column after a join, with the public values that it can have as its keys, if they are few enough to list."""
+    of = {ref: name for name, ref in refs.items()}.get(column.ref, column.name if column.name in keys else None)
+    if of is None or column.keys is not None or column.type not in GROUPED:
+        return column
+    distinct = rows[of].unique()
+    if len(distinct) > MOST_LISTED:
+        return column
+    values = {*distinct.to_pylist(), *([None] if column.ref in refs.values() and column.nullable else [])}
+    return replace(column, keys=tuple(sorted(values, key=lambda value: (value is not None, value))) or None)
