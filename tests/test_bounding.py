@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 from unittest import mock
 
@@ -90,6 +91,34 @@ def test_bounds_hold_and_leave_no_more_out_than_they_must(rows: list[tuple[int, 
                 there = Counter(row[of] for row in mine)
                 assert len(left) == min(len(there), limit.groups)
                 assert all(n == min(there[group], limit.rows_per_group) for group, n in left.items())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ROW, max_size=60), SEVERAL, STATISTICS, st.lists(st.integers(0, 60), max_size=3))
+def test_rows_that_parts_of_them_do_without_change_nothing(
+    rows: list[tuple[int, ...]], limits: list[Bound], statistics: Any, cuts: list[int]
+) -> None:
+    asked = request(*limits, statistics=statistics)
+
+    def thinned(part: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        table = pa.table({f"c{at}": pa.array([row[at] for row in part], pa.int64()) for at in range(4)})
+        return [row for row, stays in zip(part, bounds.thin(table, locate(KEYS, table), asked), strict=True) if stays]
+
+    ends = [0, *sorted(cuts), len(rows)]
+    left = [row for a, b in pairwise(ends) for row in thinned(rows[a:b])]
+    what = 2 if len(statistics) == 1 else 3
+    assert Counter(row[:what] for row in bounded(left, asked)) == Counter(row[:what] for row in bounded(rows, asked))
+
+
+def test_of_a_unit_of_many_rows_few_are_left() -> None:
+    rows = [(1, group % 6, 0, 0) for group in range(3_000)] + [(2, 1, 0, 0)]
+    table = pa.table({f"c{at}": pa.array([row[at] for row in rows], pa.int64()) for at in range(4)})
+    cell = locate(KEYS, table)
+    alike, told_apart = (request(GroupBound(2, 3), statistics=each) for each in ((Count(),), (X,)))
+    assert bounds.thin(table, cell, alike).sum() == 2 * 3 + 1
+    assert bounds.thin(table, cell, told_apart).sum() == 2 * 500 + 1
+    assert bounds.thin(table, cell, request(RowBound(5))).all()
+    assert (cell >= 0).all()
 
 
 def test_a_unit_of_many_rows_and_one_of_many_groups() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 import dpframe as dp
-from dpframe.backends import spark_rows, spark_spread
+from dpframe.backends import spark_packets, spark_rows
 from dpframe.privacy import analyse, calibrate
 from dpframe.release import request
 
@@ -45,7 +45,7 @@ def test_the_plan_reads_the_columns_that_it_needs_and_pushes_filters_down(spark_
 
 def test_places_send_every_run_to_its_partition(spark_classic: Any) -> None:
     for partitions in (1, 2, 7, 100):
-        numbers = ", ".join(map(str, spark_spread.places(partitions)))
+        numbers = ", ".join(map(str, spark_packets.places(partitions)))
         sent = spark_classic.sql(f"SELECT explode(array({numbers})) AS n").repartition(partitions, "n")
         arrived = sent.selectExpr("spark_partition_id() AS p", "n").toPandas().sort_values("p")
-        assert list(arrived["n"]) == spark_spread.places(partitions)
+        assert list(arrived["n"]) == list(spark_packets.places(partitions))

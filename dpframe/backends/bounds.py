@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -60,13 +60,32 @@ def bound(table: pa.Table, cell: Ints, request: Request, threads: int = 1) -> No
         How many may work at once, each on some of the units.
     """
     ids = table[request.id].chunk(0)
-    gone = absent(ids) if pa.types.is_floating(ids.type) else missing(ids)
+    gone = missing(ids)
     groupings = [_grouping(table, limit, request.salt) for limit in request.bounds]
     dealt = _deal(integers(ids), gone, cell, threads)
     work = [partial(_bound_part, table, cell, request, ids, groupings, part) for part in dealt]
     list(progress(at_once(threads, work), len(work), "bounding"))
     if gone.size:
         cell[gone] = DROPPED
+
+
+def thin(table: pa.Table, cell: Ints, request: Request) -> Mask:
+    """Which rows may stay when :func:`bound` sees all rows of their units, as far as these rows alone tell; (n,) bool.
+
+    A unit's first groups by hash are among its first in every part of its rows, so the rows of others can go at once.
+    Rows of one group can go early only where they are all alike: otherwise equal ones are told apart by their number
+    among equals, which no part knows.
+    """
+    first, cell = request.bounds[0], cell.copy()
+    if isinstance(first, GroupBound):
+        most = first.rows_per_group if _alike(first, request) else table.num_rows
+        bound(table, cell, replace(request, bounds=(replace(first, rows_per_group=most),)))
+    return cell >= 0
+
+
+def _alike(limit: GroupBound, request: Request) -> bool:
+    """Whether rows of a unit and a group of the bound cannot be told apart."""
+    return limit.by is None and not apart(request)
 
 
 def _deal(ids: Ints, gone: Mask, cell: Ints, threads: int) -> list[list[Piece]]:
@@ -107,14 +126,12 @@ def _bound_part(
         if isinstance(limit, RowBound):
             most, runs = limit.rows, keep_rows(start, order, at, limit.rows, cell, run, run_unit)
         else:
-            most, limits = limit.rows_per_group, (limit.groups, limit.rows_per_group)
+            most, limits = limit.rows_per_group, (limit.groups, limit.rows_per_group, _alike(limit, request))
             group = at if grouping is None else grouping.codes[order]
             group_words = np.empty(0, np.uint64) if grouping is None else grouping.words
-            alike = grouping is None and not apart(request)
             distinct = int(group.max()) + 1 if len(group) else 1
-            runs = keep_groups(
-                start, order, at, group, group_words, words, key, *limits, alike, distinct, cell, run, run_unit
-            )
+            rows_of = start, order, at, group, group_words, words, key
+            runs = keep_groups(*rows_of, *limits, distinct, cell, run, run_unit)
         if runs:
             places = np.flatnonzero(run >= 0)
             begin, open_rows, open_cells = by_unit(run[places], runs, order[places], at[places])
@@ -138,6 +155,12 @@ def row_words(table: pa.Table, refs: Sequence[str], rows: Ints, words: Words, sa
     return words
 
 
+def needed(request: Request) -> list[str]:
+    """The columns that bounding and adding up still read of rows that have their cells."""
+    unit = [] if request.id is None else [request.id]
+    return list(dict.fromkeys([*unit, *apart(request)]))
+
+
 def apart(request: Request) -> list[str]:
     """The columns by which rows of one unit and cell can differ for the request: equal ones are twins."""
     refs = {column.ref for limit in request.bounds if isinstance(limit, GroupBound) for column in limit.by or ()}
@@ -153,10 +176,9 @@ def id_words(ids: pa.Array, salt: bytes) -> Words:
 
 
 def _unit_words(ids: pa.Array, values: Ints, salt: bytes) -> Words:
-    """The keyed word of each unit, from its id as :func:`_integers` gives it."""
-    if pa.types.is_dictionary(ids.type):
-        return id_words(ids.dictionary.take(pa.array(values)), salt)
-    return hash_int64(values, _subkey(salt, b"unit"))
+    """The keyed word of each unit, from its id as :func:`integers` gives it."""
+    known = ids.dictionary.take(pa.array(values)) if pa.types.is_dictionary(ids.type) else pa.array(values)
+    return id_words(known, salt)
 
 
 def _grouping(table: pa.Table, limit: Bound, salt: bytes) -> Coded | None:
@@ -170,10 +192,8 @@ def coded(table: pa.Table, columns: Sequence[Column], salt: bytes) -> Coded:
     for column in columns:
         values, key = table[column.ref].chunk(0), _subkey(salt, column.ref.encode())
         if pa.types.is_dictionary(values.type):
-            known, index = (
-                _hash_text(values.dictionary, key),
-                values.indices.cast(pa.int64()).fill_null(ABSENT).to_numpy(),
-            )
+            known = _hash_text(values.dictionary, key)
+            index = values.indices.cast(pa.int64()).fill_null(ABSENT).to_numpy()
         else:
             found, index = Table.of(integers(values), absent(values))
             known = hash_int64(found.known, key)

@@ -25,6 +25,7 @@ from dpframe.plan import Count, Distinct, Squares, Statistic, Type
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Whole = npt.NDArray[np.signedinteger[Any]]
 
 SPARSE = 8
 """A domain whose values span more than this many times their number is looked up by a hash table, not by position."""
@@ -79,30 +80,25 @@ def _fold(cell: Ints, column: pa.Array, domain: pa.Array) -> None:
         return
     at = np.flatnonzero(domain.is_valid())
     known = numbers(domain)[at].astype(np.int64)
-    values, skip = numbers(column), missing(column)
-    least, largest = span(known, NONE)
-    if largest - least < SPARSE * len(known) + 1024:
-        positions = np.full(largest - least + 1, ABSENT, np.int64)
-        positions[known - least] = at
-        fold(cell, values, skip, least, positions, null, len(domain))
-    else:
-        table, _ = Table.of(known)
-        fold(cell, table.look_up(values.astype(np.int64, copy=False), skip), skip, 0, at, null, len(domain))
+    _fold_known(cell, numbers(column), missing(column), known, at, null, len(domain))
 
 
 def _fold_listed(cell: Ints, position: Ints, factor: Factor) -> None:
     """Fold the position of each row among the listed rows of a factor into the cells."""
     assert factor.codes is not None
-    product = 1
-    for domain in factor.domains.values():
-        product *= len(domain)
-    if product <= SPARSE * len(factor) + 1024:
-        rank = np.full(product, ABSENT, np.int64)
-        rank[factor.codes] = np.arange(len(factor))
-        fold(cell, position, NONE, 0, rank, ABSENT, len(factor))
+    _fold_known(cell, position, NONE, factor.codes, np.arange(len(factor)), ABSENT, len(factor))
+
+
+def _fold_known(cell: Ints, values: Whole, skip: Mask, known: Ints, at: Ints, null: int, width: int) -> None:
+    """Fold the place ``at`` of each value among known ones into the cells: by position, or by a hash table."""
+    least, largest = span(known, NONE)
+    if largest - least < SPARSE * len(known) + 1024:
+        places = np.full(largest - least + 1, ABSENT, np.int64)
+        places[known - least] = at
+        fold(cell, values, skip, least, places, null, width)
     else:
-        table, _ = Table.of(factor.codes)
-        fold(cell, table.look_up(position), NONE, 0, np.arange(len(factor)), ABSENT, len(factor))
+        table, _ = Table.of(known)
+        fold(cell, table.look_up(values.astype(np.int64, copy=False), skip), skip, 0, at, null, width)
 
 
 def add_up(table: pa.Table, cell: Ints, request: Request, threads: int = 1, n: int | None = None) -> Sums:

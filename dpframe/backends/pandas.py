@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from dpframe.backends import exact
 from dpframe.backends.base import NoiseTask, Request, Sums
-from dpframe.backends.bounds import apart, bound
+from dpframe.backends.bounds import bound, needed
 from dpframe.backends.calls import applied
 from dpframe.backends.distinct import everything
 from dpframe.backends.keeping import staying
@@ -99,7 +99,7 @@ def aggregate(frame: pd.DataFrame, request: Request) -> Sums:
     cell = exact.locate(request.keys, table)
     if request.id is not None:
         # What was made of the key columns is not needed any more, and a bound needs memory.
-        table = table.select(list(dict.fromkeys([request.id, *apart(request)])))
+        table = table.select(needed(request))
         bound(table, cell, request, THREADS)
     if request.distinct:
         return everything([(table, cell)], request, THREADS)

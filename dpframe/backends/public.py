@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from dpframe.backends import pandas
+from dpframe.backends.spark_rows import plain
 from dpframe.errors import FrameError, PlanError
 from dpframe.keys import ARROW
 from dpframe.plan import Type
@@ -30,12 +30,8 @@ def public(frame: Any) -> tuple[dict[str, Type], pa.Table]:
         For column names that are not text or not distinct, and values that are not of one type.
     """
     home = type(frame).__module__
-    if home.startswith("pyspark.pandas"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the pandas-like index is not kept
-            frame, home = frame.to_spark(), "pyspark.sql"
-    if home.startswith("pyspark.sql") and hasattr(frame, "toArrow"):
-        frame = frame.toArrow()
+    if home.startswith(("pyspark.sql", "pyspark.pandas")) and hasattr(frame, "columns"):
+        frame = plain(frame).toArrow()
     if isinstance(frame, pa.Table):
         if len(set(frame.column_names)) < frame.num_columns:
             raise PlanError("Two columns of the public table share a name: rename one.")

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from dpframe.backends import exact, pandas
 from dpframe.backends.base import Request, Sums
-from dpframe.backends.bounds import apart, bound, id_words
+from dpframe.backends.bounds import bound, id_words, needed
 from dpframe.backends.distinct import everything
 from dpframe.errors import FrameError
 from dpframe.keys import ARROW
@@ -150,8 +150,7 @@ def _dealt(located: Iterable[Located], request: Request, parts: int, stack: Exit
 
 def _narrow(table: pa.Table, cell: exact.Ints, request: Request) -> pa.Table:
     """The rows with an id and a cell, and of their columns those that bounding and adding up read; text is plain."""
-    wanted = dict.fromkeys([request.id, *apart(request)])
-    columns = {ref: table[ref].cast(ARROW[request.types[ref]]) for ref in wanted if ref is not None}
+    columns = {ref: table[ref].cast(ARROW[request.types[ref]]) for ref in needed(request)}
     narrow = pa.table({**columns, CELL: cell})
     counts = (cell >= 0) & table[request.id].is_valid().to_numpy()
     return narrow if counts.all() else narrow.filter(pa.array(counts))

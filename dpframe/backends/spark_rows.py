@@ -1,6 +1,7 @@
 """From the rows of a Spark frame to exact sums by cell: a lazy frame, and no row of it on the driver.
 
-Spark SQL runs the steps and gives every row its cell, by arithmetic, by a ``CASE`` or by a join with the public keys.
+Spark SQL runs the steps and gives every row its cell, by arithmetic, by its place in a literal array or by
+a join with the public keys.
 What is left of a row is narrow. Without bounds Spark SQL also rounds and adds up: integer sums have no order. With
 bounds, one shuffle brings a unit's rows together, and the kernels that serve pandas choose and add up inside the tasks.
 """
@@ -20,14 +21,18 @@ import pyarrow.compute as pc
 
 from dpframe.backends import exact
 from dpframe.backends.base import Request, Sums
-from dpframe.backends.bounds import bound
+from dpframe.backends.bounds import bound, id_words, needed, thin
 from dpframe.backends.distinct import put_together, rows_of, value_fields
+from dpframe.backends.spark_packets import FIELDS, PACKET, Packing, Parts, places, unpacked
 from dpframe.backends.spark_stages import SPARK, staged
 from dpframe.errors import ExpressionError
-from dpframe.keys import Factor, Keys
-from dpframe.plan import Count, Distinct, Filter, GroupBound, Join, Squares, Statistic, Sum, Type
+from dpframe.keys import ARROW, Factor, Keys
+from dpframe.plan import Count, Distinct, Filter, Join, Squares, Statistic, Sum, Type
 from dpframe.sql import spark_literal
 from dpframe.stages import Match, Stage
+
+HEAVY = 2
+"""A part with more than so many times its share of a chunk's rows is thinned out before it is sent."""
 
 INLINE = 32
 """Up to so many values of a key column are looked up in a literal array; more are joined, a job of its own."""
@@ -196,28 +201,43 @@ def _value(ref: str, type_: Type) -> str:
 
 def _bounded(rows: Any, request: Request) -> Any:
     """Partial sums by cell of the rows that stay within their unit's bounds; lazy."""
-    refs = [request.id, *(ref for each in request.statistics for ref in each.refs)]
-    refs += [column.ref for bound in request.bounds if isinstance(bound, GroupBound) for column in bound.by or ()]
     # Keys and steps stay here: rows carry their cells, and the tasks need only know how many there are.
-    types = {ref: type_ for ref, type_ in request.types.items() if ref in refs}
+    types = {ref: request.types[ref] for ref in needed(request)}
     narrow = replace(request, steps=(), types=types, keys=Keys(()))
+    parts = int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))
+    schema = pa.schema({"cell": pa.int64(), **{ref: ARROW[type_] for ref, type_ in types.items()}})
+    packing = Packing(partial(_deal, narrow, schema, parts), schema, places(parts))
+    dealt = rows.select(*schema.names).mapInArrow(packing, FIELDS).repartition("place")
     names = ["cell", *(f"s{at}" for at in range(len(request.statistics)))]
     fields = ", ".join([*(f"{name} bigint" for name in names), *value_fields(request)])
-    return (
-        rows.select("cell", *narrow.types)
-        .repartition(request.id)
-        .mapInArrow(partial(_task, narrow, request.keys.size), fields)
-    )
+    return dealt.mapInArrow(partial(_task, narrow, schema, request.keys.size), fields)
 
 
-def _task(request: Request, cells: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """What one task does: partial sums of the rows that stay. A unit's rows are all here, in any of the batches."""
-    together = list(batches)
-    if not together:
+def _deal(request: Request, schema: pa.Schema, parts: int, rows: pa.Table) -> tuple[pa.Table, Parts]:
+    """The rows that go on to the tasks that bound, and the part of each: that of its unit."""
+    table = rows.cast(schema)
+    words = id_words(table[request.id].combine_chunks(), request.salt)
+    part = (words % np.uint64(parts)).astype(np.min_scalar_type(parts))
+    heavy = np.bincount(part, minlength=parts) > max(HEAVY * len(part) // parts, PACKET)
+    if heavy.any():
+        # Some unit has a good part of the rows: most of them need not be sent.
+        stays = ~heavy[part]
+        at = np.flatnonzero(~stays)
+        few = table.take(pa.array(at))
+        stays[at] = thin(exact.canonical(few, request), few["cell"].to_numpy(), request)
+        table, part = table.filter(pa.array(stays)), part[stays]
+    return table, part
+
+
+def _task(
+    request: Request, schema: pa.Schema, cells: int, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """What one task does: partial sums of the rows that stay. A unit's rows are all here, in any of the packets."""
+    together = unpacked(batches, schema)
+    if not len(together):
         return
-    table = pa.Table.from_batches(together)
-    cell = table["cell"].to_numpy().copy()
-    table = exact.canonical(table, request)
+    cell = together["cell"].to_numpy().copy()
+    table = exact.canonical(together, request)
     bound(table, cell, request)
     found = exact.add_up(table, cell, request, n=cells)
     touched = found.values.any(axis=0)

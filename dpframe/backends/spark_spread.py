@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from dpframe.backends.base import Ints, Rows
+from dpframe.backends.spark_packets import places
 
 RUN = 1 << 19
 """Cells of one task: 4 MB a statistic."""
@@ -83,32 +84,3 @@ def finished(sums: Any, statistics: int, cells: int, rows: Rows) -> Any:
 
 def _refs(answer: pa.Table) -> list[str]:
     return [f"c{at}" for at in range(answer.num_columns)]
-
-
-def places(partitions: int) -> list[int]:
-    """For each of so many partitions an integer that Spark's hash partitioning sends there.
-
-    ``repartition(n, x)`` puts a row in the partition ``hash(x) mod n``, so run *p* becomes partition *p* when its rows
-    carry the *p*-th of these numbers: the answer is then in order. Were Spark to hash otherwise, runs would come in
-    another order, and several to a task, and nothing else would change.
-    """
-    found: dict[int, int] = {}
-    number = 0
-    while len(found) < partitions:
-        found.setdefault(murmur3(number) % partitions, number)
-        number += 1
-    return [found[partition] for partition in range(partitions)]
-
-
-def murmur3(number: int) -> int:
-    """Spark's hash of an ``int``: Murmur3 (x86, 32 bits) of its four bytes with seed 42, as a signed integer."""
-    word = 0xFFFFFFFF
-    k = number * 0xCC9E2D51 & word
-    k = (k << 15 | k >> 17) * 0x1B873593 & word
-    h = 42 ^ k
-    h = (h << 13 | h >> 19) * 5 + 0xE6546B64 & word
-    h ^= 4
-    h = (h ^ h >> 16) * 0x85EBCA6B & word
-    h = (h ^ h >> 13) * 0xC2B2AE35 & word
-    h ^= h >> 16
-    return h - (1 << 32) if h >> 31 else h
