@@ -25,6 +25,7 @@ from dpframe import errors
 from dpframe.accessor import attach
 from dpframe.accounting import Budget
 from dpframe.aggregates import count, count_distinct, histogram, mean, std, sum, var
+from dpframe.batch import batch
 from dpframe.keys import Keys, keys
 from dpframe.plan import cut
 from dpframe.result import ReleaseInfo
@@ -35,6 +36,7 @@ __all__ = [
     "Keys",
     "ReleaseInfo",
     "__version__",
+    "batch",
     "count",
     "count_distinct",
     "cut",

@@ -6,10 +6,12 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
-from dpframe.accounting import Budget, ambient
+from dpframe.accounting import Budget, Event, PureDP, ambient
 from dpframe.accounting import cost as read_cost
 from dpframe.answer import Finish
 from dpframe.backends import Request, backend_of
@@ -33,6 +35,9 @@ private data, adds a handler to this very logger; it passes nothing on to the ro
 operator.propagate = False
 operator.addHandler(logging.NullHandler())
 
+collecting: ContextVar[Callable[..., Any] | None] = ContextVar("dpframe_batch", default=None)
+"""Within a batch, what takes a release and answers later."""
+
 fresh_key = os.urandom
 """Where a release's secret key comes from: the operating system, 32 bytes for each release, kept nowhere."""
 
@@ -50,22 +55,55 @@ def release(
     once: str | None = None,
 ) -> Any:
     """Answer a question once, with noise, as a frozen frame of the same kind; see ``Query.release``."""
+    options: dict[str, Any] = {"ci": ci, "at_least": at_least, "label": label, "once": once}
+    if (declare := collecting.get()) is not None:
+        return declare(frame, question, parameters, mechanism, budget, options)
     budget = ambient(budget)
     named = {name: value for name, value in parameters.items() if value is not None}
     cost = read_cost(**named) if budget.private or named else None
-    confidence = CONFIDENCE if ci is None else _confidence(ci)
     calibrated = calibrate(analyse(question), cost if budget.private else None, mechanism, pure=budget.adds_epsilon)
-    _presentable(question, intervals=ci is not None, all_cells=at_least is None)
+    event: Event | None = cost
+    if cost is not None and budget.private and not (isinstance(cost, PureDP) and budget.adds_epsilon):
+        event = joint(cost, calibrated)  # where ε is what adds up, it is all that such a budget must know
+    asked = {"cost": cost, "noise": mechanism}
+    return answered(frame, question, calibrated, budget, event, str(event), asked=asked, **options)
+
+
+def answered(
+    frame: Any,
+    question: Question,
+    calibrated: Sequence[Calibrated],
+    budget: Budget,
+    event: Event | None,
+    spent: str,
+    *,
+    ci: float | None,
+    at_least: object,
+    label: str,
+    once: str | None,
+    asked: Mapping[str, object] = MappingProxyType({}),
+) -> Any:
+    """The answer with noise that was calibrated for it.
+
+    Parameters
+    ----------
+    event
+        What to charge the budget before anything is read; None where a batch was charged.
+    spent
+        What it cost, in words.
+    asked
+        What tells apart two releases of one question, for ``once``.
+    """
+    confidence = CONFIDENCE if ci is None else _confidence(ci)
+    presentable(question, intervals=ci is not None, all_cells=at_least is None)
     mechanisms = {each.measured.statistic: each.mechanism for each in calibrated}
     least, shown = (None, None) if at_least is None else reach(question, mechanisms, at_least)
     key = fresh_key(32)
-    asked = request(question, calibrated, key)
+    sought = request(question, calibrated, key)
     backend = backend_of(frame)
     backend.check(frame)
-    event = joint(cost, calibrated) if cost is not None and budget.private else cost
-    spread = least is None and backend.spreads is not None and backend.spreads(frame, asked.keys.size)
-    options = {"cost": cost, "noise": mechanism, "ci": ci, "at_least": least}
-    single = None if once is None else only(once, question, stored=not spread, **options)
+    spread = least is None and backend.spreads is not None and backend.spreads(frame, sought.keys.size)
+    single = None if once is None else only(once, question, stored=not spread, ci=ci, at_least=least, **asked)
     if event is not None:
         asked_for = str(question) if least is None else f"{question}, {least}"
         noise = ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated))
@@ -76,19 +114,19 @@ def release(
             return backend.freeze(*unpacked(stored), frame)
     finish = Finish(
         by=question.by,
-        keys=asked.keys,
+        keys=sought.keys,
         answers=tuple((name, prepared) for name, _, prepared in question.answers),
         mechanisms=mechanisms,
         key=key,
         confidence=confidence,
         intervals=ci is not None,
     )
-    spent = str(event) if budget.private else "nothing"
-    info = describe(question, calibrated, spent, budget.private, confidence, shown).json
+    cost = spent if budget.private else "nothing"
+    info = describe(question, calibrated, cost, budget.private, confidence, shown).json
     if spread:
-        return guarded(lambda: backend.spread(frame, asked, finish.rows, info))
-    sums = guarded(lambda: backend.aggregate(frame, asked))
-    rows = finish.rows(sums.dense(len(asked.keys))) if least is None else finish.reaching(sums, least)
+        return guarded(lambda: backend.spread(frame, sought, finish.rows, info))
+    sums = guarded(lambda: backend.aggregate(frame, sought))
+    rows = finish.rows(sums.dense(len(sought.keys))) if least is None else finish.reaching(sums, least)
     if single is not None and budget.private:
         rows, info = unpacked(budget.keep(single, packed(rows, info)))
     return backend.freeze(rows, info, frame)
@@ -202,7 +240,7 @@ def _confidence(ci: object) -> float:
     return float(ci)
 
 
-def _presentable(question: Question, *, intervals: bool, all_cells: bool) -> None:
+def presentable(question: Question, *, intervals: bool, all_cells: bool) -> None:
     """Not too many cells for a table of all; and no two columns share a name, the ends of intervals included."""
     if all_cells and question.keys.size > MOST_CELLS:
         raise KeysError(
