@@ -1,16 +1,23 @@
-"""The command line: ``dpframe demo`` and ``dpframe --version``."""
+"""The command line: ``dpframe demo``, ``dpframe ledger`` and ``dpframe --version``."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dpframe as dp
+from dpframe.accounting import Exact
 from dpframe.demo_data import members
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dpframe.accounting.ledger import Ledger
     from dpframe.frame import Query
 
 LEVELS = [
@@ -29,9 +36,74 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"dpframe {dp.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="ask a library's members table three questions, and be refused the fourth")
-    parser.parse_args(arguments)
-    demo()
+    ledger = commands.add_parser("ledger", help="look at the budgets of a ledger; changes nothing")
+    ledger.add_argument("verb", choices=VERBS, help="; ".join(f"{verb}: {text}" for verb, text in VERBS.items()))
+    ledger.add_argument("address", help="the ledger's address, such as sqlite:///privacy.db")
+    ledger.add_argument("--name", help="the budget of this name only")
+    ledger.add_argument("--anchor", type=Path, help="a file that says how far the ledger had come")
+    asked = parser.parse_args(arguments)
+    if asked.command == "demo":
+        demo()
+        return 0
+    try:
+        for line in look(asked.verb, asked.address, asked.name, asked.anchor):
+            print(line)
+    except dp.errors.LedgerError as error:
+        print(f"dpframe ledger: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+VERBS = {
+    "show": "each budget, what was spent of it and what is left",
+    "verify": "read everything again and check it, stored answers and anchor too",
+    "history": "each charge, oldest first",
+    "export": "every record as a line of JSON, to be kept elsewhere",
+}
+
+
+def look(verb: str, address: str, name: str | None, anchor: Path | None) -> Iterator[str]:
+    """What there is to say of a ledger, line by line.
+
+    Raises
+    ------
+    LedgerError
+        When there is no such ledger or budget, and when the ledger is not what was written.
+    """
+    from dpframe.accounting.ledger import Ledger
+
+    ledger = Ledger(address, anchor, create=False)
+    if verb == "verify":
+        ledger.verify()
+        kept = f", at least as far as {anchor}" if anchor else ""
+        yield f"sound: {ledger.chain.length} records, each as it was written{kept}"
+        yield f"head {ledger.chain.head}"
+        return
+    names = list(ledger.chain.names) if name is None else [name]
+    missing = [each for each in names if each not in ledger.chain.names]
+    if missing:
+        raise dp.errors.LedgerError(f"There is no budget {missing[0]!r} in the ledger.")
+    roots = {ledger.chain.names[each] for each in names}
+    if verb == "show":
+        yield from shown(ledger, names)
+    for record in ledger.records() if verb != "show" else ():
+        root = ledger.chain.accounts[record.account].root
+        if root in roots and verb == "export":
+            yield json.dumps(asdict(record))
+        elif root in roots and record.kind == "charge":
+            about = [ledger.chain.accounts[root].name, record.label, record.query, record.mechanism, record.cost]
+            yield "  ".join([record.time[:19], *filter(None, about), *([f"once={record.key!r}"] if record.key else [])])
+
+
+def shown(ledger: Ledger, names: list[str]) -> Iterator[str]:
+    """Each budget in a few words. Amounts are in the measure in which they add up."""
+    yield f"{ledger.chain.length} records, head {ledger.chain.head}"
+    for each in names:
+        held = ledger.account(ledger.chain.names[each])
+        charges = len(ledger.history(ledger.chain.names[each]))
+        counted = slice(2 if held.total[1] else 1)
+        left, total = (" and ".join(str(Exact(one)) for one in part[counted]) for part in (held.left, held.total))
+        yield f"{each}: {held.opened}, counted by {held.unit!r}; {left} of {total} left after {charges} charges"
 
 
 def questions(table: pd.DataFrame) -> list[tuple[str, str, Query]]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
+import sqlite3
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import dpframe as dp
@@ -80,7 +84,74 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"dpframe {dp.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["demo", "--fast"]])
+@pytest.fixture
+def ledger(tmp_path: Path) -> str:
+    """A ledger of two budgets with three charges, one of them for a key, and an anchor beside it."""
+    pytest.importorskip("sqlalchemy")
+    address, anchor = f"sqlite:///{tmp_path}/p.db", tmp_path / "anchor"
+    count = pd.DataFrame({"x": [1]}).dp.protect().count()
+    members = dp.Budget(epsilon=10, delta=1e-6, ledger=address, name="members", anchor=anchor)
+    count.release(epsilon=0.5, budget=members, label="nightly", once="monday")
+    with members.part(epsilon=1) as part:
+        count.release(epsilon=0.25, budget=part)
+    count.release(rho="1/3", budget=dp.Budget(rho=1, ledger=address, name="visitors", anchor=anchor))
+    return address
+
+
+def lines(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert cli.main(["ledger", *arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_ledger_show(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    head, members, visitors = lines(capsys, "show", ledger)
+    assert re.fullmatch(r"\d+ records, head [0-9a-f]{64}", head)
+    assert members.startswith("members: epsilon=10, delta=0.000001, counted by 'sum'")
+    assert "9.25 and 0.000001 of 10 and 0.000001 left after 2 charges" in members
+    assert visitors == "visitors: rho=1, counted by 'rho'; 2/3 of 1 left after 1 charges"
+    assert lines(capsys, "show", ledger, "--name", "visitors")[1:] == [visitors]
+
+
+def test_ledger_history_and_export(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, third = lines(capsys, "history", ledger)
+    assert "members  nightly  count=count()  discrete Laplace  epsilon=0.5  once='monday'" in first
+    assert "members  count=count()" in second and "visitors" in third and "rho=1/3" in third
+    assert lines(capsys, "history", ledger, "--name", "members") == [first, second]
+    records = [json.loads(line) for line in lines(capsys, "export", ledger)]
+    kinds = [record["kind"] for record in records]
+    assert kinds == ["open", "settle", "charge", "answer", "part", "charge", "close", "open", "charge"]
+    assert [record["number"] for record in records] == list(range(9))
+    assert len(lines(capsys, "export", ledger, "--name", "visitors")) == 2
+
+
+def test_ledger_verify(ledger: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    anchor = str(tmp_path / "anchor")
+    assert lines(capsys, "verify", ledger, "--anchor", anchor)[0].startswith("sound: 9 records")
+    with sqlite3.connect(tmp_path / "p.db") as by_hand:
+        by_hand.execute("UPDATE dpframe_answers SET answer = x'00'")
+    by_hand.close()
+    assert cli.main(["ledger", "verify", ledger]) == 1
+    assert "damaged" in capsys.readouterr().err
+    (tmp_path / "anchor").write_text(f"99 {'0' * 64}\n")
+    assert cli.main(["ledger", "show", ledger, "--anchor", anchor]) == 1
+    assert "behind its anchor" in capsys.readouterr().err
+
+
+def test_looking_makes_no_ledger_and_names_what_is_missing(
+    ledger: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (tmp_path / "p.db").read_bytes()
+    assert cli.main(["ledger", "show", f"sqlite:///{tmp_path}/q.db"]) == 1
+    assert "There is no ledger" in capsys.readouterr().err and not (tmp_path / "q.db").exists()
+    assert cli.main(["ledger", "history", ledger, "--name", "others"]) == 1
+    assert "no budget 'others'" in capsys.readouterr().err
+    lines(capsys, "export", ledger)
+    assert (tmp_path / "p.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["nonsense"], ["demo", "--fast"], ["ledger"], ["ledger", "spend", "sqlite:///p.db"]]
+)
 def test_a_wrong_call_says_how(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)
