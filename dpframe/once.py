@@ -7,7 +7,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from functools import singledispatch
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from dpframe.accounting import Once
+from dpframe.accounting.parallel import Child
 from dpframe.errors import PlanError
 from dpframe.plan import Expression
 from dpframe.query import Question
@@ -58,7 +61,8 @@ def plain(value: Any) -> Any:
         return [type(value).__name__, *(plain(getattr(value, each.name)) for each in fields(value) if each.repr)]
     if isinstance(value, int | float | str | None):
         return value
-    return [type(value).__name__, str(value)]
+    # Of anything else its kind alone: a private table of a join must not leave a trace here.
+    return [type(value).__name__, str(value) if isinstance(value, Fraction | Decimal) else ""]
 
 
 @plain.register(tuple)
@@ -99,6 +103,13 @@ def _(value: Apply) -> Any:
     raise PlanError(
         "once= tells plans apart, and Python functions cannot be: leave it out, or write the step in SQL, by .assign()."
     )
+
+
+@plain.register
+def _(value: Child) -> Any:
+    # Which part of which partition, and not what its siblings have been charged.
+    family = value.family
+    return ["Child", value.text, value.number, family.reach, family.even, plain(family.within)]
 
 
 @plain.register

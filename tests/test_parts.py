@@ -319,6 +319,40 @@ def test_public_tables_and_key_frames_are_part_of_the_plan() -> None:
     assert budget.spent == 0.1
 
 
+PROGRAM = """
+import datetime, sys
+import pandas as pd
+import dpframe as dp
+from dpframe import once
+
+members = pd.DataFrame({"user": ["u", "v"], "x": [1, 2], "day": ["a", "b"]})
+other = pd.DataFrame({"user": ["u", "v"], "z": [float(sys.argv[1]), 2.0]}).dp.protect(id="user").bound(rows=3)
+towns = pd.DataFrame({"x": [1, 2], "land": ["CH", None]})
+keys = dp.keys({"day": ["a", "b"]}) * dp.keys(towns[["land"]])
+private = members.dp.protect(id="user").bound(groups=2, rows_per_group=3).join_public(towns, "x")
+grouped = private.filter("x > 0 and day in ('a', 'b')").groupby("day", "land", keys=keys)
+part = members.dp.protect().partition("day", ["a", "b"])["b"]
+joined = members.dp.protect(id="user").join(other, "user").bound(rows=2)
+queries = [
+    grouped.agg(n=dp.count(), m=dp.mean("x", 0, 9)), grouped.count(), part.count(), joined.count(),
+]
+budget = dp.Budget(9)
+part.count().release(epsilon=int(sys.argv[1]), budget=budget)
+for query in queries:
+    print(once.only("k", query.question, stored=True, cost=1).plan)
+"""
+
+
+def test_two_processes_take_a_plan_for_the_same_whatever_the_data_and_what_was_charged() -> None:
+    runs = [
+        subprocess.run([sys.executable, "-c", PROGRAM, data], capture_output=True, text=True, timeout=300)
+        for data in ("1", "7")
+    ]
+    assert all(run.returncode == 0 for run in runs), runs[0].stderr
+    assert runs[0].stdout == runs[1].stdout
+    assert len(set(runs[0].stdout.split())) == 4
+
+
 def test_a_release_that_failed_stays_charged_and_the_next_attempt_pays_again(
     opened: Callable[..., dp.Budget], monkeypatch: pytest.MonkeyPatch
 ) -> None:

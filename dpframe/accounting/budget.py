@@ -6,11 +6,11 @@ import datetime
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
+from dpframe.accounting.blocks import begin, end, innermost
 from dpframe.accounting.costs import Exact, cost
 from dpframe.accounting.events import Event
 from dpframe.accounting.filters import (
@@ -24,7 +24,7 @@ from dpframe.accounting.filters import (
     share,
     take,
 )
-from dpframe.accounting.history import Charge, Kept, charged, table
+from dpframe.accounting.history import Charge, Kept, charged, said, table
 from dpframe.accounting.ledger_chain import Account, Once, Reckoned, other_plan
 from dpframe.accounting.split import Split
 from dpframe.errors import InvalidCostError, LedgerError, NoBudgetError, PlanError
@@ -32,10 +32,8 @@ from dpframe.errors import InvalidCostError, LedgerError, NoBudgetError, PlanErr
 if TYPE_CHECKING:
     from dpframe.accounting.ledger import Ledger
 
-_open: ContextVar[tuple[Budget, ...]] = ContextVar("dpframe_budgets", default=())
-
-Reckon = Callable[[Filter, Amounts], tuple[Filter, Amounts]]
-"""What is taken: from a filter and what is spent of it, to the filter that counts from now on and the amounts."""
+Reckon = Callable[[Filter, Amounts], tuple[Filter, Amounts, Amounts]]
+"""From a filter and what is spent of it: to the filter that counts from now on, what is taken, what is spent then."""
 
 
 class Budget:
@@ -141,8 +139,7 @@ class Budget:
 
         if not isinstance(name, str) or not 0 < len(name) <= 200 or not name.isprintable():
             raise LedgerError(f"A budget in a ledger has a name, as in name='members', not {name!r}.")
-        filter = self._filter
-        assert filter is not None
+        filter = cast(Filter, self._filter)
         counts = "" if filter.name == filter_of(filter.opened).name else f", filter={filter.name!r}"
         self._ledger = Ledger(address, None if anchor is None else Path(anchor).absolute())
         self._account = self._ledger.budget(name, f"{filter.opened}{counts}", filter.name, filter.totals, _now())
@@ -218,8 +215,8 @@ class Budget:
         assert self._filter is not None
         if self._filter.name != held.unit:
             self._filter = filter_of(self._filter.opened, held.unit)
-        filter = self._filter
-        return filter, (filter.totals[0] - held.left[0], filter.totals[1] - held.left[1])
+        totals = self._filter.totals
+        return self._filter, (totals[0] - held.left[0], totals[1] - held.left[1])
 
     def charge(
         self,
@@ -261,27 +258,26 @@ class Budget:
             raise self._refusal()
         if not isinstance(label, str) or len(label) > 500 or not label.isprintable():
             raise PlanError(f"label= is a short text for the budget's history, such as 'nightly', not {label!r:.80}.")
-        now, asked_for = datetime.datetime.now(datetime.UTC), " and ".join(map(str, events))
+        now = datetime.datetime.now(datetime.UTC)
         if self._ledger is not None:
-            texts = {"label": label, "query": query, "mechanism": mechanism, "cost": asked_for, "time": str(now)}
+            texts = {"label": label, "query": query, "mechanism": mechanism, "cost": said(events), "time": str(now)}
             reckon = self._reckoned(lambda filter, spent: take(filter, spent, events, due))
             return self._ledger.charge(self._account, reckon, once, **texts)
         with self._lock:
             answers = self._lineage[-1]._answers
             if once is not None and (kept := answers.get(once.key)) is not None:
                 if kept.plan != once.plan:
-                    raise other_plan(once.key, kept.query, kept.cost)
+                    raise other_plan(once.key, query=kept.charge.query, cost=kept.charge.cost)
                 if kept.answer is not None:
                     return kept.answer
             asked = NOTHING
             if self._filter is not None:
-                self._filter, asked = take(self._filter, self._spent, events, due)
-                self._spent = self._spent[0] + asked[0], self._spent[1] + asked[1]
-            charge = Charge(now, label, query, mechanism, asked_for, asked[0])
+                self._filter, asked, self._spent = take(self._filter, self._spent, events, due)
+            charge = Charge(now, label, query, mechanism, tuple(events), asked[0])
             for budget in self._lineage:
                 budget._charges.append(charge)
             if once is not None:
-                answers.setdefault(once.key, Kept(once.plan, query, asked_for))
+                answers.setdefault(once.key, Kept(once.plan, charge))
         return None
 
     def keep(self, once: Once, answer: bytes) -> bytes:
@@ -304,13 +300,12 @@ class Budget:
 
         def of(held: Account) -> Reckoned:
             known, spent = self._as_counted(held)
-            filter, amounts = reckon(known, spent)
+            filter, amounts, _ = reckon(known, spent)
             return Reckoned(filter.name, held.total if filter.name == held.unit else filter.totals, amounts)
 
         return of
 
     def _refusal(self) -> NoBudgetError:
-        """Why nothing can be charged."""
         return NoBudgetError(
             "This budget was opened in another process: open one here, with a part of its total, or open the same one "
             "in each process, of a ledger: dp.Budget(..., ledger='sqlite:///privacy.db', name='members')."
@@ -372,23 +367,17 @@ class Budget:
             Columns ``time`` (UTC), ``label`` (the caller's), ``query``, ``mechanism``, ``cost`` (text, exact) and
             ``spent`` (the running total in what adds up: ε, ρ, μ² or a Rényi divergence; float64, for plotting).
         """
-        charges = self._charges if self._ledger is None else map(charged, self._ledger.history(self._account))
-        return table(list(charges)).to_pandas()
+        ours = self._charges if self._ledger is None else map(charged, self._ledger.history(self._account))
+        return table(list(ours)).to_pandas()
 
     def __enter__(self) -> Budget:
-        _open.set((*_open.get(), self))
+        begin(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        stack = list(_open.get())
-        # The last of this very budget: a budget may be entered twice, and blocks of tasks may interleave.
-        for i in reversed(range(len(stack))):
-            if stack[i] is self:
-                del stack[i]
-                break
-        _open.set(tuple(stack))
+        end(self)
 
     def __repr__(self) -> str:
         if self._filter is None:
@@ -442,9 +431,8 @@ class Part(Budget):
             self._filter, self._aside = self._as_counted(held)[0], (held.total[0], held.total[1])
         elif whole._filter is not None:
             with self._lock:
-                self._filter, self._aside = self._reckon(whole._filter, whole._spent)
+                self._filter, self._aside, whole._spent = self._reckon(whole._filter, whole._spent)
                 whole._filter, totals = self._filter, self._filter.totals
-                whole._spent = whole._spent[0] + self._aside[0], whole._spent[1] + self._aside[1]
                 # Counted by the same filter, of which all but this part is spent.
                 self._spent = totals[0] - self._aside[0], totals[1] - self._aside[1]
 
@@ -482,7 +470,7 @@ class Part(Budget):
         )
 
     def __repr__(self) -> str:
-        return f"Part({self._words} of {self._whole!r})" if self._filter is not None else repr(self._whole)
+        return f"Part({self._words} of {self._whole!r})"
 
 
 def _now() -> str:
@@ -502,11 +490,11 @@ def ambient(budget: Budget | None = None) -> Budget:
         if not isinstance(budget, Budget):
             raise NoBudgetError(f"budget= takes a dp.Budget, as in budget=dp.Budget(epsilon=1), not {budget!r}.")
         return budget
-    if not _open.get():
-        here = threading.current_thread()
+    if (ours := innermost()) is None:
+        threads = threading.current_thread() is not threading.main_thread()
         raise NoBudgetError(
             "A release needs a budget: put it inside `with dp.Budget(epsilon=1):`, "
             "or pass one as release(..., budget=b)."
-            + ("" if here is threading.main_thread() else " A new thread begins outside every block: `with b:` in it.")
+            + (" A new thread begins outside every block: `with b:` in it." if threads else "")
         )
-    return _open.get()[-1]
+    return cast(Budget, ours)

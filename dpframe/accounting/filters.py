@@ -368,8 +368,9 @@ def excess(filter: Filter, asked: Amounts, spent: Amounts) -> str:
 
 def take(
     filter: Filter, spent: Amounts, events: Sequence[Event], due: Callable[[Amounts], Amounts] | None = None
-) -> tuple[Filter, Amounts]:
-    """What events take of a budget of which so much is spent, and the filter that counts them and all that follow.
+) -> tuple[Filter, Amounts, Amounts]:
+    """Of a budget of which so much is spent: the filter that counts these and all later events, what they take, and
+    what is spent after them.
 
     With ``due``, what that makes of it is taken.
 
@@ -382,20 +383,20 @@ def take(
     """
     if isinstance(filter, Unsettled):
         filter = filter.settled(events)
-    main, delta = NOTHING
-    for event in events:
-        of_main, of_delta = price(filter, event)
-        main, delta = main + of_main, delta + of_delta
+    main, delta = price(filter, events[0]) if len(events) == 1 else total(price(filter, event) for event in events)
     main, delta = (main, delta) if due is None else due((main, delta))
-    if spent[0] + main > filter.totals[0] or spent[1] + delta > filter.totals[1]:
+    # Sums of fractions are most of what a charge costs, so none is made of a δ that is 0.
+    after = spent[0] + main, spent[1] + delta if delta else spent[1]
+    if after[0] > filter.totals[0] or (delta and after[1] > filter.totals[1]):
         raise BudgetExceededError(excess(filter, (main, delta), spent))
-    return filter, (main, delta)
+    return filter, (main, delta), after
 
 
-def share(filter: Filter, spent: Amounts, parts: int) -> tuple[Filter, Amounts]:
-    """One of so many equal shares of what is left; what is unsettled adds up from now on."""
+def share(filter: Filter, spent: Amounts, parts: int) -> tuple[Filter, Amounts, Amounts]:
+    """One of so many equal shares of what is left, as :func:`take`; what is unsettled adds up from now on."""
     filter = Sums(filter.opened) if isinstance(filter, Unsettled) else filter
-    return filter, ((filter.totals[0] - spent[0]) / parts, (filter.totals[1] - spent[1]) / parts)
+    main, delta = (filter.totals[0] - spent[0]) / parts, (filter.totals[1] - spent[1]) / parts
+    return filter, (main, delta), (spent[0] + main, spent[1] + delta)
 
 
 def _as_gaussian(mu_squared: Fraction, delta: Exact) -> Amounts:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from dpframe.accounting.events import Event
 from dpframe.accounting.ledger_chain import Record, read
 
 if TYPE_CHECKING:
@@ -23,8 +24,13 @@ class Charge:
     label: str
     query: str
     mechanism: str
-    cost: str
+    asked: tuple[Event, ...] | str
     amount: Fraction
+
+    @property
+    def cost(self) -> str:
+        """What was asked, in words."""
+        return self.asked if isinstance(self.asked, str) else said(self.asked)
 
 
 @dataclass
@@ -32,9 +38,13 @@ class Kept:
     """What was charged under a ``once=`` key, and the answer as soon as there is one."""
 
     plan: str
-    query: str
-    cost: str
+    charge: Charge
     answer: bytes | None = None
+
+
+def said(events: Sequence[Event]) -> str:
+    """What was asked, in words."""
+    return " and ".join(map(str, events))
 
 
 def charged(record: Record) -> Charge:

@@ -44,10 +44,10 @@ class Turn:
     appended: int = 0
 
     def append(self, record: Record) -> int:
-        """Write a record; its number."""
+        """Write a record; its number. What could not be read again is not written."""
         self.appended += 1
+        self.chain.add(record)
         store.append(self.connection, record)
-        self.chain.take(record)
         return record.number
 
 

@@ -178,10 +178,9 @@ class Chain:
         of = None if record.of == record.number else record.of
         if self.next(record.kind, record.account, read(record.amount), of=of, **texts) != record:
             raise self._broken("is not what was written")
-        self.take(record)
+        self._take(record)
 
-    def take(self, record: Record) -> None:
-        """Take in a record that :meth:`next` made."""
+    def _take(self, record: Record) -> None:
         number, amount, left = record.number, read(record.amount), read(record.left)
         if record.kind == "open":
             self.accounts[number] = Account(number, number, record.key, record.cost, record.plan, amount, amount)
@@ -222,7 +221,7 @@ def write(amounts: Amounts) -> str:
     >>> write((Fraction(3, 10), Fraction(0)))
     '3/10 0'
     """
-    return " ".join(map(str, amounts))
+    return " ".join(str(Fraction(each)) for each in amounts)
 
 
 def read(text: str) -> Amounts:
