@@ -14,6 +14,7 @@ from dpframe.aggregates import Answer, Noisy, Prepared
 from dpframe.backends import Sums
 from dpframe.keys import Keys
 from dpframe.mechanisms import Mechanism
+from dpframe.mechanisms.integer import Cells
 from dpframe.plan import Statistic
 from dpframe.threshold import Threshold
 
@@ -55,8 +56,9 @@ class Finish:
         self,
         exact: Ints,
         start: int = 0,
-        cells: Ints | None = None,
+        cells: Cells | None = None,
         drawn: Mapping[Statistic, Ints] = MappingProxyType({}),
+        groups: pa.Table | None = None,
     ) -> pa.Table:
         """The answer's rows of the cells ``start``, ``start + 1``, …, in that order, which is the keys' own.
 
@@ -68,13 +70,20 @@ class Finish:
             (n,) the cells, where they are scattered.
         drawn
             Noisy statistics, (n,), of those that have their noise already.
+        groups
+            The key columns, of groups that were found; ``cells`` are their addresses, (n, 2).
         """
         noisy = {
             statistic: drawn[statistic] if statistic in drawn else mechanism.add(row, self.key, stream, start, cells)
             for stream, (row, (statistic, mechanism)) in enumerate(zip(exact, self.mechanisms.items(), strict=True))
         }
-        keys = self.keys.rows(np.arange(start, start + exact.shape[1]) if cells is None else cells)
-        columns = dict(zip(self.by, keys.values(), strict=True))
+        if groups is None:
+            at = np.arange(start, start + exact.shape[1]) if cells is None else cells.astype(np.int64, copy=False)
+            keys = self.keys.rows(at)
+            columns, nulls = dict(zip(self.by, keys.values(), strict=True)), self.keys.nullable
+        else:
+            columns = {name: column.combine_chunks() for name, column in zip(self.by, groups.columns, strict=True)}
+            nulls = tuple(field.nullable for field in groups.schema)
         for name, prepared in self.answers:
             # An interval holds when every part's noise is within its half-width: a union bound over the parts.
             alpha = (1 - self.confidence) / len(prepared.statistics)
@@ -85,7 +94,7 @@ class Finish:
             if self.intervals:
                 columns |= {f"{name}_low": pa.array(answer.low), f"{name}_high": pa.array(answer.high)}
         # Not what is null in these rows, but what may be: the types of a release depend on the plan alone.
-        null = dict(zip(self.by, self.keys.nullable, strict=True))
+        null = dict(zip(self.by, nulls, strict=True))
         fields = [pa.field(name, column.type, null.get(name, False)) for name, column in columns.items()]
         return pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields))
 

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Mapping
+
+from dpframe.accounting import ApproximateDP
 from dpframe.accounting import cost as read_cost
 from dpframe.errors import MissingBoundError
 from dpframe.plan import Distinct, Squares, Sum
-from dpframe.privacy import analyse, calibrate
+from dpframe.privacy import Calibrated, analyse, calibrate
+from dpframe.privacy.selection import select
 from dpframe.query import Question
 from dpframe.release import CONFIDENCE, reach, words
+from dpframe.selection import in_words, price
+
+
+class Shown:
+    """Shows its text in a notebook as anywhere else."""
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
 
 def explanation(question: Question, at_least: object = None, mechanism: str = "auto", **parameters: object) -> str:
     """Plan, sensitivities, and with the parameters of a cost the noise of each statistic."""
-    plan = question.plan
+    plan, cost, refused = question.plan, None, None
+    named = {name: value for name, value in parameters.items() if value is not None}
+    if named:
+        cost = price(question, named) if question.finds else read_cost(**named)
+    calibrated: tuple[Calibrated, ...] = ()
+    found = ""
+    try:
+        if question.finds:
+            chosen = select(question, cost if isinstance(cost, ApproximateDP) else None, mechanism)
+            calibrated, found = chosen.calibrated, f": {in_words(question, chosen)}" if cost else ""
+        else:
+            calibrated = calibrate(analyse(question), cost, mechanism)
+    except MissingBoundError as refusal:
+        refused = f"  cannot be released: {refusal}"
     lines = [f"{name} = {text}" for name, text, _ in question.answers]
     lines += str(plan).split("\n")[1:]
-    if question.by:
+    if question.finds:
+        lines.append(f"  groups  found in the release{found}")
+    elif question.by:
         groups = (
             f"{len(question.keys):,} public key{'' if len(question.keys) == 1 else 's'} of {', '.join(question.by)}"
         )
@@ -27,31 +55,25 @@ def explanation(question: Question, at_least: object = None, mechanism: str = "a
         lines.append("  policy  missing values (null, NaN) add nothing; infinities count as the nearer bound")
     if any(isinstance(each, Distinct) for each in statistics):
         lines.append("  policy  missing (null, NaN) is one distinct value")
-    try:
-        measured = analyse(question)
-    except MissingBoundError as refusal:
-        return "\n".join([*lines, f"  cannot be released: {refusal}"])
-    names = {column.ref: column.name for column in plan.schema}
-    named = {name: value for name, value in parameters.items() if value is not None}
-    cost = read_cost(**named) if named else None
-    calibrated = calibrate(measured, cost, mechanism)
+    if refused is not None:
+        return "\n".join([*lines, refused])
     if at_least is not None:
         least, shown = reach(question, {each.measured.statistic: each.mechanism for each in calibrated}, at_least)
-        lines.append(f"  shown   {least if cost is None else shown}")
+        lines.append(f"  shown   {least if cost is None or question.finds else shown}")
     lines.append("  noise" if cost is None else f"  noise of {cost}")
-    for each in calibrated:
-        statistic, noised = each.measured.statistic, each.mechanism
-        grid = statistic.grid
-        noise = (
-            ""
-            if cost is None
-            else (
-                f"{noised.name} of scale {noised.scale * grid:.6g}, "
-                f"within ±{noised.accuracy(1 - CONFIDENCE) * grid:.6g} at {CONFIDENCE:.0%}; "
-            )
-        )
-        sensitivity = f"L1 sensitivity {each.measured.l1 * grid:.6g}"
-        if each.measured.l2_squared != each.measured.l1**2:
-            sensitivity += f", L2 sensitivity {each.measured.l2_squared**0.5 * grid:.6g}"
-        lines.append(f"    {words(statistic, names)}: {noise}{sensitivity}, share {each.measured.share}")
-    return "\n".join(lines)
+    names = {column.ref: column.name for column in plan.schema}
+    return "\n".join([*lines, *(_noise(each, names, cost is not None) for each in calibrated)])
+
+
+def _noise(each: Calibrated, names: Mapping[str, str], priced: bool) -> str:
+    """One statistic: its noise, where there is any, and its sensitivities."""
+    mechanism, grid = each.mechanism, each.measured.statistic.grid
+    noise = (
+        f"{mechanism.name} of scale {mechanism.scale * grid:.6g}, "
+        f"within ±{mechanism.accuracy(1 - CONFIDENCE) * grid:.6g} at {CONFIDENCE:.0%}; "
+    )
+    sensitivity = f"L1 sensitivity {each.measured.l1 * grid:.6g}"
+    if each.measured.l2_squared != each.measured.l1**2:
+        sensitivity += f", L2 sensitivity {each.measured.l2_squared**0.5 * grid:.6g}"
+    noise = noise if priced and mechanism.scale else ""
+    return f"    {words(each.measured.statistic, names)}: {noise}{sensitivity}, share {each.measured.share}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,8 +11,8 @@ from dpframe.accounting import Budget
 from dpframe.aggregates import Aggregate, Histogram, Prepared
 from dpframe.beyond import Beyond
 from dpframe.direct import Direct
-from dpframe.errors import ColumnTypeError, PlanError
-from dpframe.explain import explanation
+from dpframe.errors import ColumnTypeError, KeysError, PlanError
+from dpframe.explain import Shown, explanation
 from dpframe.keys import Keys, for_columns, grouping
 from dpframe.plan import (
     Bound,
@@ -27,13 +26,7 @@ from dpframe.plan import (
 )
 from dpframe.query import Plan, Question
 from dpframe.release import release
-
-
-class Shown:
-    """Shows its text in a notebook as anywhere else."""
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+from dpframe.selection import release_found
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -254,21 +247,19 @@ class PrivateFrame(Direct, Beyond, Shown):
         return self._with(bounds=(*self.plan.bounds, limit))
 
     def groupby(self, *columns: str, keys: Any = None) -> GroupedFrame:
-        """Group by columns whose keys are public.
+        """Group by text, integer, boolean or date columns.
 
         Parameters
         ----------
-        *columns
-            Text, integer, boolean or date columns.
         keys
             :func:`dpframe.keys`, or what it takes: for a single column also a list of values, for several one of
             tuples. Columns that it leaves out use their declared keys: those of :func:`dpframe.cut` or of
-            ``protect(keys=)``.
+            ``protect(keys=)``. Where a column has none, a release shows the groups that are large enough, for a delta.
 
         Raises
         ------
         KeysError
-            For columns without public keys, duplicate or float keys, and too many keys.
+            For duplicate or float keys, and too many keys.
         ColumnTypeError
             For keys of another type than their column.
 
@@ -348,6 +339,23 @@ class GroupedFrame(Direct, Shown):
             answers.append((name, str(aggregate), aggregate.prepare(schema)))
         return Query(self.frame.source, Question(self.frame.plan, self.by, self.keys, tuple(answers)))
 
+    def groups(self) -> Query:
+        """The keys of the groups alone, where none are public: a release is a frame of keys for :func:`dpframe.keys`.
+
+        It shows smaller groups than one with counts, by a chance that grows with the units, or rows, in each.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> towns = pd.DataFrame({"town": ["Bern"] * 90 + ["Chur"]}).dp.protect().groupby("town").groups()
+        >>> with dp.Budget(epsilon=1, delta=1e-6):
+        ...     list(dp.keys(towns.release(epsilon=1, delta=1e-6)))
+        [('Bern',)]
+        """
+        if len(self.keys.columns) == len(self.by):
+            raise KeysError("These groups are public: nothing needs to be released to know them.")
+        return Query(self.frame.source, Question(self.frame.plan, self.by, self.keys, ()))
+
     def _binned(self, histogram: Histogram) -> GroupedFrame:
         """The same groups, each by the bins of a histogram."""
         if histogram.bins in self.by:
@@ -356,7 +364,8 @@ class GroupedFrame(Direct, Shown):
         return frame.groupby(*self.by, histogram.bins, keys=self.keys)
 
     def __repr__(self) -> str:
-        return f"{self.frame!r}\n  groupby {', '.join(self.by)}: {len(self.keys):,} public keys"
+        keys = f"{len(self.keys):,} public keys" if len(self.keys.columns) == len(self.by) else "found in a release"
+        return f"{self.frame!r}\n  groupby {', '.join(self.by)}: {keys}"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -426,36 +435,32 @@ class Query(Shown):
         -------
         frame
             A frame of the source's kind: key columns, answers, one row per public key (with ``at_least``: per key that
-            reaches it), sorted by key. It never changes and carries its :class:`dpframe.ReleaseInfo`
-            (``.dp.release_info()``).
+            reaches it; without keys: per group that is shown), sorted by key. It never changes and carries its
+            :class:`dpframe.ReleaseInfo` (``.dp.release_info()``).
 
         Raises
         ------
-        BudgetError
-            When the cost is not valid, there is no budget, or it has too little left. Nothing is charged.
-        MissingBoundError
-            For an id without a contribution bound. Nothing is charged.
-        KeysError
-            When more than 50,000,000 cells would come out, all of them or by noise alone. Nothing is charged.
-        PlanError
-            For an ``at_least`` that is no positive number, or an answer that cannot decide. Nothing is charged.
+        BudgetError, MissingBoundError, KeysError, PlanError
+            For a cost that is not valid, no budget or too little left of it; an id without a contribution bound; more
+            than 50,000,000 cells, or groups without keys and no delta; an ``at_least`` that is no positive number, or
+            an answer that cannot decide. Nothing is charged.
         DataPlaneError
             When the engine fails while reading. The charge stands.
 
         Examples
         --------
         >>> import pandas as pd, dpframe as dp
-        >>> private = pd.DataFrame({"books": [3, 5, 8]}).dp.protect()
         >>> with dp.Budget(epsilon=1) as budget:
-        ...     answer = private.mean("books", 0, 22).release(epsilon=0.3, ci=0.95)
+        ...     answer = pd.DataFrame({"books": [3, 5]}).dp.protect().mean("books", 0, 22).release(epsilon=0.3, ci=0.95)
         ...     budget.remaining
         0.7
         >>> list(answer.columns), answer.shape
         (['books_mean', 'books_mean_low', 'books_mean_high'], (1, 3))
         """
         cost = {"epsilon": epsilon, "delta": delta, "rho": rho, "mu": mu}
+        answer = release_found if self.question.finds else release
         options: dict[str, Any] = {"ci": ci, "at_least": at_least, "label": label, "once": once}
-        return release(self.source, self.question, cost, mechanism, budget=budget, **options)
+        return answer(self.source, self.question, cost, mechanism, budget=budget, **options)
 
     def __repr__(self) -> str:
         return explanation(self.question)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from dpframe.accounting import Child
 from dpframe.aggregates import Prepared
-from dpframe.keys import Keys
+from dpframe.keys import MOST_KEYS, Keys
 from dpframe.plan import Bound, Filter, Join, Schema, Step, Unit
 from dpframe.stages import Apply, KeepGroups, KeepRows, Match, Stage
 
@@ -76,6 +76,7 @@ class Question:
     ----------
     by, keys
         The grouping columns and their public keys, arranged by them, over the user's names; of no columns, one group.
+        Where some of the columns have no keys, groups are found among the rows, by a private selection.
     answers
         Output name, the aggregate's text, and the prepared aggregate.
     """
@@ -85,7 +86,17 @@ class Question:
     keys: Keys
     answers: tuple[tuple[str, str, Prepared], ...]
 
+    @property
+    def finds(self) -> bool:
+        """Whether groups are found, not public."""
+        return len(self.keys.columns) < len(self.by)
+
+    @property
+    def groups(self) -> int:
+        """The most groups that there may be."""
+        return MOST_KEYS if self.finds else self.keys.size
+
     def __str__(self) -> str:
         answers = ", ".join(f"{name}={text}" for name, text, _ in self.answers)
-        asked = f"groupby({', '.join(self.by)}): {answers}" if self.by else answers
+        asked = f"groupby({', '.join(self.by)}): {answers or 'groups'}" if self.by else answers
         return asked if self.plan.child is None else f"{asked} of {self.plan.child}"

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +20,7 @@ from dpframe.errors import DataPlaneError, KeysError, PlanError
 from dpframe.keys import MOST_CELLS
 from dpframe.mechanisms import Mechanism
 from dpframe.once import only, packed, unpacked
-from dpframe.plan import Define, Distinct, GroupBound, Squares, Statistic, Step, Sum
+from dpframe.plan import Bound, Column, Define, Distinct, GroupBound, Squares, Statistic, Step, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate, joint
 from dpframe.query import Question
 from dpframe.result import AtLeast, ColumnInfo, ReleaseInfo, StatisticInfo
@@ -94,7 +95,7 @@ def answered(
     asked
         What tells apart two releases of one question, for ``once``.
     """
-    confidence = CONFIDENCE if ci is None else _confidence(ci)
+    confidence = CONFIDENCE if ci is None else confidence_of(ci)
     presentable(question, intervals=ci is not None, all_cells=at_least is None)
     mechanisms = {each.measured.statistic: each.mechanism for each in calibrated}
     least, shown = (None, None) if at_least is None else reach(question, mechanisms, at_least)
@@ -153,7 +154,8 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
     """What the engine must compute, in refs."""
     plan, schema = question.plan, question.plan.schema
     statistics = tuple(each.measured.statistic for each in calibrated)
-    columns = [schema[name] for name in question.by]
+    keyed = [schema[name] for name in question.by]
+    columns = list(keyed)
     columns += [column for bound in plan.bounds if isinstance(bound, GroupBound) for column in bound.by or ()]
     columns += [] if plan.unit.id is None else [plan.unit.id]
     columns += [column for column in schema if column.ref in {ref for each in statistics for ref in each.refs}]
@@ -170,10 +172,19 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
         steps=tuple(steps),
         types=types,
         id=None if plan.unit.id is None else plan.unit.id.ref,
-        bounds=plan.bounds,
+        bounds=_by_value(plan.bounds, keyed) if question.finds else plan.bounds,
         keys=question.keys.fit(schema),
         statistics=statistics,
         salt=hashlib.blake2b(b"bounding", key=key, digest_size=16).digest(),
+        by=tuple(column.ref for column in keyed) if question.finds else (),
+    )
+
+
+def _by_value(bounds: Sequence[Bound], keyed: Sequence[Column]) -> tuple[Bound, ...]:
+    """The bounds with the query's grouping spelled out: groups that are found have no cells of their own to go by."""
+    return tuple(
+        replace(bound, by=tuple(keyed)) if isinstance(bound, GroupBound) and bound.by is None else bound
+        for bound in bounds
     )
 
 
@@ -234,7 +245,7 @@ def words(statistic: Statistic, names: Mapping[str, str]) -> str:
     return "count of rows" if statistic.ref is None else f"count of rows with {names[statistic.ref]}"
 
 
-def _confidence(ci: object) -> float:
+def confidence_of(ci: object) -> float:
     if isinstance(ci, bool) or not isinstance(ci, float) or not 0 < ci < 1:
         raise PlanError(f"ci is a confidence between 0 and 1, such as 0.95, not {ci!r}.")
     return float(ci)

@@ -77,6 +77,8 @@ class ReleaseInfo:
         One entry per answer column.
     at_least
         Which cells came out; None when all of them did.
+    selection
+        Which groups came out, in words, where they were found among the rows; None where they were public.
     """
 
     private: bool
@@ -88,6 +90,7 @@ class ReleaseInfo:
     confidence: float
     columns: tuple[ColumnInfo, ...]
     at_least: AtLeast | None = None
+    selection: str | None = None
 
     def __getitem__(self, name: str) -> ColumnInfo:
         """The entry of one answer column."""
@@ -109,6 +112,8 @@ class ReleaseInfo:
         ]
         if self.groups is not None:
             lines.append(f"  groups  {self.groups:,}{' by ' + ', '.join(self.by) if self.by else ''}")
+        if self.selection is not None:
+            lines.append(f"  groups  {self.selection}, by {', '.join(self.by)}")
         if self.at_least is not None:
             lines.append(f"  shown   {self.at_least}")
         for column in self.columns:

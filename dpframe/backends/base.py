@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dpframe.errors import FrameError
-from dpframe.keys import Keys
+from dpframe.keys import MOST_KEYS, Keys
 from dpframe.plan import Bound, Distinct, Schema, Statistic, Step, Type
 from dpframe.stages import Stage
 
@@ -50,6 +50,9 @@ class Request:
         What to compute.
     salt
         (16 bytes) key of the hashes that choose rows within bounds; never the key of the noise.
+    by
+        Of groups that are found among the rows: the columns that tell them apart. ``keys`` then are public values of
+        some of them, or of none.
     """
 
     sources: Mapping[str, Type]
@@ -60,10 +63,16 @@ class Request:
     keys: Keys
     statistics: tuple[Statistic, ...]
     salt: bytes
+    by: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> int:
+        """The number of groups; of those that are found, the most that there may be."""
+        return MOST_KEYS if self.by else self.keys.size
 
     def of(self, **parts: Any) -> Request:
         """What an engine must know of a part of the work only: no steps, keys, bounds or statistics but those named."""
-        nothing: dict[str, Any] = {"steps": (), "id": None, "bounds": (), "keys": Keys(()), "statistics": ()}
+        nothing: dict[str, Any] = {"steps": (), "id": None, "bounds": (), "keys": Keys(()), "statistics": (), "by": ()}
         return replace(self, **{**nothing, **parts})
 
     @property
@@ -99,6 +108,11 @@ class Sums:
 Rows = Callable[[Ints, int], pa.Table]
 """From the exact statistics of the cells ``start``, ``start + 1``, …, (statistics, n), to their rows of the answer, on
 any machine and any number of times the same."""
+
+
+Choose = Callable[[pa.Table, Ints], pa.Table]
+"""From groups that were found, their key columns by ref, and their exact statistics, (statistics, n), to the rows of
+the answer of those that may be shown; on any machine and any number of times the same."""
 
 
 class CellNoise(Protocol):
@@ -160,6 +174,9 @@ class Backend(Protocol):
 
     def spread(self, frame: Any, request: Request, rows: Rows, info: str) -> Any:
         """Where it ``spreads``: the exact statistics, the rows of the answer and their freezing, all in one."""
+
+    def find(self, frame: Any, request: Request, choose: Choose) -> pa.Table:
+        """The rows of the answer of groups that no public key names, in no order; no other group is seen outside."""
 
     def noise(self, frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str) -> Any:
         """The frame with noise on some columns and without others, fixed, carrying ``info``."""

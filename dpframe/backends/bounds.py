@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -144,6 +144,8 @@ def _bound_part(
 
 def _row_words(table: pa.Table, request: Request, rows: Ints, cells: Ints, unit_words: Words) -> Words:
     """A keyed word of all that tells rows apart, given the words of their units."""
+    # Groups that were found have numbers that rest on other units' rows: their values, which are apart, stand for them.
+    cells = np.zeros_like(cells) if request.by else cells
     hashes = _chain(unit_words, hash_int64(cells, _subkey(request.salt, b"cell")), request.salt)
     return row_words(table, apart(request), rows, hashes, request.salt)
 
@@ -164,7 +166,7 @@ def needed(request: Request) -> list[str]:
 def apart(request: Request) -> list[str]:
     """The columns by which rows of one unit and cell can differ for the request: equal ones are twins."""
     refs = {column.ref for limit in request.bounds if isinstance(limit, GroupBound) for column in limit.by or ()}
-    refs |= {ref for statistic in request.statistics for ref in statistic.refs}
+    refs |= {ref for statistic in request.statistics for ref in statistic.refs} | set(request.by)
     return sorted(refs, key=lambda ref: int(ref[1:]))
 
 
@@ -231,6 +233,14 @@ def _hash_text(text: pa.Array, key: bytes) -> Words:
     buffers = text.buffers()
     offsets = np.frombuffer(buffers[1], np.int64)[text.offset : text.offset + len(text) + 1]
     return hash_utf8(offsets, np.frombuffer(buffers[2] or b"", np.uint8), key)
+
+
+def hashes_of(columns: Mapping[str, pa.Array], salt: bytes) -> Words:
+    """A keyed word of each row of some columns, equal for equal values and on all engines."""
+    hashes = np.zeros(len(next(iter(columns.values()))), np.uint64)
+    for ref, column in columns.items():
+        hashes = _chain(hashes, _hash(column, salt, ref), salt)
+    return hashes
 
 
 def _null(salt: bytes) -> np.uint64:

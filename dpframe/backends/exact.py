@@ -113,7 +113,7 @@ def add_up(table: pa.Table, cell: Ints, request: Request, threads: int = 1, n: i
     n
         The number of cells, where the request is without its keys.
     """
-    n = request.keys.size if n is None else n
+    n = request.cells if n is None else n
     if n <= SPREAD * len(cell) + FEW:
         cells = rank = np.arange(n)
     else:
@@ -128,7 +128,7 @@ def add_up(table: pa.Table, cell: Ints, request: Request, threads: int = 1, n: i
 
 def total(parts: Iterable[Sums], request: Request) -> Sums:
     """The sums of several tables added up."""
-    n, added = request.keys.size, len(request.statistics)
+    n, added = request.cells, len(request.statistics)
     if n <= MANY:
         dense = np.zeros((added, n), np.int64)
         for part in parts:

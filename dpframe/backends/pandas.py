@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.backends import exact
-from dpframe.backends.base import NoiseTask, Request, Sums
+from dpframe.backends.base import Choose, NoiseTask, Request, Sums
 from dpframe.backends.bounds import bound, needed
 from dpframe.backends.calls import applied
 from dpframe.backends.distinct import everything
+from dpframe.backends.found import numbered
 from dpframe.backends.keeping import staying
 from dpframe.backends.table import noisy
 from dpframe.errors import PlanError
@@ -104,6 +105,21 @@ def aggregate(frame: pd.DataFrame, request: Request) -> Sums:
     if request.distinct:
         return everything([(table, cell)], request, THREADS)
     return exact.add_up(table, cell, request, THREADS)
+
+
+def find(frame: pd.DataFrame, request: Request, choose: Choose) -> pa.Table:
+    """The rows of the answer of groups that no public key names."""
+    series = {ref: frame.iloc[:, int(ref[1:])] for ref in request.sources}
+    table = prepared(series, len(frame), request)
+    groups, number = numbered(table, exact.locate(request.keys, table), request)
+    if request.id is not None:
+        table = table.select(needed(request))
+        bound(table, number, request, THREADS)
+    if request.distinct:
+        sums = everything([(table, number)], request, THREADS)
+    else:
+        sums = exact.add_up(table, number, request, THREADS)
+    return choose(groups.take(pa.array(sums.cells)), sums.values)
 
 
 def prepared(series: Mapping[str, pd.Series], rows: int, request: Request) -> pa.Table:

@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.backends import exact, pandas
-from dpframe.backends.base import Request, Sums
+from dpframe.backends.base import Choose, Request, Sums
 from dpframe.backends.bounds import bound, id_words, needed
 from dpframe.backends.distinct import everything
+from dpframe.backends.found import Known
 from dpframe.errors import FrameError
 from dpframe.keys import ARROW
 from dpframe.plan import Column, Filter, Schema
@@ -73,8 +74,19 @@ def check(frame: Any) -> None:
 
 def aggregate(frame: Any, request: Request) -> Sums:
     """The exact statistics of all rows of the files."""
+    return _sums(frame, request, _located(frame, request))
+
+
+def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
+    """The rows of the answer of groups that no public key names."""
+    known = Known(request)
+    sums = _sums(frame, request, ((table, known.numbers(table, cell)) for table, cell in _located(frame, request)))
+    return choose(known.groups.take(pa.array(sums.cells)), sums.values)
+
+
+def _sums(frame: Any, request: Request, located: Iterable[Located]) -> Sums:
     rows = frame.dataset.count_rows()
-    located = progress(_located(frame, request), -(-rows // BATCH), "reading")
+    located = progress(located, -(-rows // BATCH), "reading")
     if request.id is None:
         return everything(located, request, pandas.THREADS)
     parts = max(1, -(-rows // PART))

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dpframe.backends.base import NoiseTask, Request, Rows, Sums
+from dpframe.backends.base import Choose, NoiseTask, Request, Rows, Sums
+from dpframe.backends.spark_found import find as find_rows
 from dpframe.backends.spark_rows import local, on_spark, plain, sums
 from dpframe.backends.spark_spread import finished
 from dpframe.backends.table import noisy
@@ -110,6 +111,11 @@ def spread(frame: Any, request: Request, rows: Rows, info: str) -> Any:
     answer = finished(sums(plain(frame), request), len(request.statistics), len(request.keys), rows)
     answer = _carrying(answer, answer.columns, info)
     return answer.pandas_api() if on_spark(frame) else answer
+
+
+def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
+    """The rows of the answer of groups that no public key names; see :mod:`dpframe.backends.spark_found`."""
+    return find_rows(plain(frame), request, choose)
 
 
 def noise(frame: Any, tasks: Sequence[NoiseTask], drop: Sequence[str], info: str) -> Any:

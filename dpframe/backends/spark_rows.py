@@ -49,13 +49,14 @@ def sums(frame: Any, request: Request) -> Any:
     from pyspark.sql import functions as F
 
     rows = located(columns(frame, request), request.keys)
-    if request.bounds:
-        rows = _bounded(rows, request)
-    else:
-        names = (f"v{at}" if at in request.distinct else f"s{at}" for at in range(len(request.statistics)))
-        added = (_added(each, request.types) for each in request.statistics)
-        rows = rows.selectExpr("cell", *(f"{text} AS {name}" for text, name in zip(added, names, strict=True)))
+    rows = _bounded(rows, request) if request.bounds else rows.selectExpr("cell", *added(request))
     return rows.groupBy("cell").agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
+
+
+def added(request: Request) -> list[str]:
+    """What each row adds to the statistics of its group."""
+    names = (f"v{at}" if at in request.distinct else f"s{at}" for at in range(len(request.statistics)))
+    return [f"{_added(each, request.types)} AS {name}" for each, name in zip(request.statistics, names, strict=True)]
 
 
 def plain(frame: Any) -> Any:
@@ -201,16 +202,21 @@ def _value(ref: str, type_: Type) -> str:
 
 def _bounded(rows: Any, request: Request) -> Any:
     """Partial sums by cell of the rows that stay within their unit's bounds; lazy."""
+    names = ["cell", *(f"s{at}" for at in range(len(request.statistics)))]
+    fields = ", ".join([*(f"{name} bigint" for name in names), *value_fields(request)])
+    dealt, narrow, schema = by_unit(rows, request)
+    return dealt.mapInArrow(partial(_task, narrow, schema, request.keys.size), fields)
+
+
+def by_unit(rows: Any, request: Request) -> tuple[Any, Request, pa.Schema]:
+    """Packets of what is left of the rows, a unit's rows in one partition; and what tasks must know to unpack them."""
     # Keys and steps stay here: rows carry their cells, and the tasks need only know how many there are.
     types = {ref: request.types[ref] for ref in needed(request)}
     narrow = replace(request, steps=(), types=types, keys=Keys(()))
     parts = int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))
     schema = pa.schema({"cell": pa.int64(), **{ref: ARROW[type_] for ref, type_ in types.items()}})
     packing = Packing(partial(_deal, narrow, schema, parts), schema, places(parts))
-    dealt = rows.select(*schema.names).mapInArrow(packing, FIELDS).repartition("place")
-    names = ["cell", *(f"s{at}" for at in range(len(request.statistics)))]
-    fields = ", ".join([*(f"{name} bigint" for name in names), *value_fields(request)])
-    return dealt.mapInArrow(partial(_task, narrow, schema, request.keys.size), fields)
+    return rows.select(*schema.names).mapInArrow(packing, FIELDS).repartition("place"), narrow, schema
 
 
 def _deal(request: Request, schema: pa.Schema, parts: int, rows: pa.Table) -> tuple[pa.Table, Parts]:

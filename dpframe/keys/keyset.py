@@ -19,6 +19,9 @@ from dpframe.keys import algebra
 from dpframe.keys.factor import ARROW, MOST_KEYS, Cells, Factor
 from dpframe.plan import Schema, Type, Value
 
+MOST_FOUND = 16
+"""Columns of groups that are found: their addresses are chains of hashes over all of them."""
+
 SHOWN = 1 << 16
 """Keys that are written down at a time, where all are."""
 
@@ -279,12 +282,14 @@ class Keys:
 
 
 def grouping(schema: Schema, by: tuple[str, ...], given: Keys | None) -> Keys:
-    """Public keys for exactly the grouping columns: those given, and the declared ones of the others.
+    """Public keys of the grouping columns: those given, and the declared ones of the others. Some may have none.
 
     Raises
     ------
     KeysError
-        For columns without public keys, for keys of columns that are not grouped by, and for no keys at all.
+        For keys of columns that are not grouped by, and for no keys at all.
+    ColumnTypeError
+        For columns that cannot be keys, and keys of another type than their column.
     """
     sets = [] if given is None else [given]
     covered = {name for each in sets for name in each.columns}
@@ -298,12 +303,13 @@ def grouping(schema: Schema, by: tuple[str, ...], given: Keys | None) -> Keys:
         if name in covered:
             continue
         if known is None:
-            raise KeysError(
-                f"{name!r} has no public keys. List them, as in .groupby({name!r}, keys={{{name!r}: [...]}}), "
-                f"declare them with protect(keys={{{name!r}: [...]}}), or make bins with dp.cut."
-            )
-        sets.append(declared(name, known))
-    arranged = math.prod(sets, start=Keys(())).arranged(by)
+            _typed(pa.nulls(0), name, schema[name].type)
+        else:
+            sets.append(declared(name, known))
+    product = math.prod(sets, start=Keys(()))
+    if len(by) > MOST_FOUND and len(product.columns) < len(by):
+        raise KeysError(f"Groups without public keys may be of at most {MOST_FOUND} columns, not of {len(by)}.")
+    arranged = product.arranged([name for name in by if name in product.columns])
     if not arranged.size:
         raise KeysError("The key set has no keys left: nothing would come out of a release.")
     arranged.fit(schema)

@@ -25,6 +25,7 @@ from dpframe.kernels.normal import gaussian
 from dpframe.kernels.refine import context
 
 Ints = npt.NDArray[np.int64]
+Cells = Ints | npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Laplace:
         least = self.scale * (math.log(2 / alpha) - math.log1p(math.exp(-1 / self.scale))) - 1
         return max(0, math.ceil(least))
 
-    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Ints | None = None) -> Ints:
+    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Cells | None = None) -> Ints:
         """Noisy values: every cell has a word of its own in the stream, so a retry draws the same noise.
 
         Parameters
@@ -79,6 +80,7 @@ class Laplace:
             The statistic's number within the release.
         cells
             (n,) the cells, where they are scattered: they take words of another stream than the run of cells does.
+            Or (n, 2) uint64, addresses of 128 bits.
         """
         named = None if cells is None else hashes(cells)
         return exact + discrete_laplace(exact.size, self.scale, key=key, stream=stream, start=start, cells=named)
@@ -135,7 +137,7 @@ class Gaussian:
         mp.prec = 128 + math.ceil(-math.log2(alpha))  # enough to tell 1 - alpha from 1
         return max(0, int(mp.ceil(self.scale * mp.sqrt(2) * mp.erfinv(1 - mp.mpf(alpha)) - 0.5)))
 
-    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Ints | None = None) -> Ints:
+    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Cells | None = None) -> Ints:
         """Noisy values: every cell has a word of its own in the stream; see :meth:`Laplace.add`."""
         named = None if cells is None else hashes(cells)
         return exact + gaussian(exact.size, self.scale, key=key, stream=stream, start=start, cells=named)
@@ -161,7 +163,7 @@ class Exact:
         """The noise is never larger than 0."""
         return 0
 
-    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Ints | None = None) -> Ints:
+    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Cells | None = None) -> Ints:
         """The values as they are."""
         return exact
 
@@ -180,14 +182,18 @@ def _chance(tail: Tail, least: int) -> float:
     return float(tail.beyond(mp, least))
 
 
-def hashes(cells: Ints) -> npt.NDArray[np.uint64]:
+def hashes(cells: Cells) -> npt.NDArray[np.uint64]:
     """Cell numbers as the 128-bit names that the samplers take: distinct ones, so no two cells share a word.
+
+    Such names stay as they are.
 
     Examples
     --------
     >>> hashes(np.array([5, 7])).tolist()
     [[5, 0], [7, 0]]
     """
+    if cells.ndim == 2:
+        return cells.astype(np.uint64, copy=False)
     named = np.zeros((cells.size, 2), np.uint64)
     named[:, 0] = cells
     return named

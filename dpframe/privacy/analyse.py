@@ -171,7 +171,7 @@ def analyse(question: Question) -> tuple[Measured, ...]:
     measured = []
     for statistic, share in split(question).items():
         of = touched if plan.unit.id is not None and statistic == Distinct((plan.unit.id.ref,)) else contribution
-        unit = of(plan.moves, plan.bounds, by, question.keys.size)
+        unit = of(plan.moves, plan.bounds, by, question.groups)
         reach = statistic.reach
         measured.append(Measured(statistic, share, reach * unit.l1, reach**2 * unit.l2_squared, unit.cells))
     return tuple(measured)

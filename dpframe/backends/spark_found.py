@@ -1,0 +1,76 @@
+"""Groups that no public key names, on Spark: told apart, noised and chosen on the executors.
+
+The key columns stay beside their sums, and equal ones meet in the shuffle, as values and not as hashes. What a task
+then hands over are rows of the answer: no group that does not come out leaves the executors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dpframe.backends import exact
+from dpframe.backends.base import Choose, Request, Sums
+from dpframe.backends.bounds import bound
+from dpframe.backends.distinct import CELL, put_together, rows_of, value_fields
+from dpframe.backends.found import empty, numbered, plain
+from dpframe.backends.spark_packets import unpacked
+from dpframe.backends.spark_rows import added, by_unit, columns, located
+from dpframe.backends.spark_spread import FIELDS
+from dpframe.backends.spark_stages import SPARK
+
+
+def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
+    """The rows of the answer of the groups that come out, collected: what the release shows, and nothing else."""
+    from pyspark.sql import functions as F
+
+    rows = located(columns(frame, request), request.keys)
+    if request.bounds:
+        fields = [f"{ref} {SPARK[request.types[ref]]}" for ref in request.by]
+        fields += [f"s{at} bigint" for at in range(len(request.statistics))] + value_fields(request)
+        dealt, narrow, schema = by_unit(rows, request)
+        rows = dealt.mapInArrow(partial(_task, narrow, schema), ", ".join(fields))
+    else:
+        rows = rows.selectExpr(*request.by, *added(request))
+    sums = rows.groupBy(*request.by).agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
+    nothing = choose(empty(request), np.zeros((len(request.statistics), 0), np.int64))
+    fields = [f"c{at} {FIELDS[type_]}" for at, type_ in enumerate(nothing.schema.types)]
+    chosen = sums.mapInArrow(partial(_choose, choose, request), ", ".join(fields)).toArrow()
+    return chosen.rename_columns(nothing.column_names).cast(nothing.schema)
+
+
+def _task(request: Request, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What one task hands over: by the groups of its rows, partial sums of those that stay within bounds."""
+    together = unpacked(batches, schema)
+    if not len(together):
+        return
+    cell = together[CELL].to_numpy().copy()
+    table = exact.canonical(together, request)
+    groups, number = numbered(table, cell, request)
+    bound(table, number, request)
+    found = exact.add_up(table, number, request)
+    touched = found.values.any(axis=0)
+    for batch in rows_of(Sums(found.cells[touched], found.values[:, touched]), table, number, request):
+        keys = groups.take(batch.column(CELL)).combine_chunks()
+        named = {ref: column.cast(_small(column.type)) for ref, column in plain(keys).items()}
+        named |= {name: batch.column(name) for name in batch.schema.names if name != CELL}
+        yield pa.RecordBatch.from_arrays(list(named.values()), list(named))
+
+
+def _choose(choose: Choose, request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The rows of the answer of those groups of a task that come out."""
+    for batch in batches:
+        groups = pa.table(plain(pa.Table.from_batches([batch.select(list(request.by))])))
+        sums = [batch.column(f"s{at}").to_numpy() for at in range(len(request.statistics))]
+        rows = choose(groups, np.array(sums, np.int64))
+        arrays = [column.combine_chunks().cast(_small(column.type)) for column in rows.columns]
+        yield pa.RecordBatch.from_arrays(arrays, [f"c{at}" for at in range(len(arrays))])
+
+
+def _small(type_: pa.DataType) -> pa.DataType:
+    """The type in which Spark takes a column."""
+    return pa.string() if pa.types.is_large_string(type_) else type_
