@@ -1,0 +1,1 @@
+"""Figures of budgets and their ledgers: ``python -m benchmarks.budgets``."""
