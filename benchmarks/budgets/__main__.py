@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,10 @@ def figures() -> dict[str, Callable[[Path], dict[str, Any]]]:
     """Every figure there is."""
     found: dict[str, Callable[[Path], dict[str, Any]]] = {}
     for module in MODULES:
-        if find_spec(f"benchmarks.budgets.{module}") is not None:
+        try:
             found |= import_module(f"benchmarks.budgets.{module}").FIGURES
+        except ImportError as missing:
+            print(f"figures of {module} need {missing.name}, which is not installed")
     return found
 
 
