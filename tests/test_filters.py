@@ -432,6 +432,15 @@ def test_budgets_that_are_none(bad: dict[str, object]) -> None:
         dp.Budget(**bad)  # type: ignore[arg-type]
 
 
+def test_mechanisms_for_tables_are_counted_by_their_noise() -> None:
+    filter = Renyi(BOTH)
+    for mechanism in (dp.LaplaceNoise(3, 0.1), dp.GeometricNoise(3, 0.1)):
+        pure = PureDP(Exact(1, 10))
+        assert price(Sums(BOTH), mechanism.event) == price(Sums(BOTH), pure)
+        assert 0 < price(filter, mechanism.event)[0] < price(filter, pure)[0]
+    assert price(Gaussians(BOTH), dp.GaussianNoise(3, 0.1).event)[0] == Fraction(1, 5)
+
+
 def test_a_ledger_can_name_the_filter_again() -> None:
     for filter in [*FILTERS, Unsettled(BOTH)]:
         assert filter_of(filter.opened, filter.name) == filter

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from dpframe.accounting import ApproximateDP, GaussianDP, PureDP, ZeroConcentratedDP
+from dpframe.accounting.events import DiscreteLaplace, Laplace
 from dpframe.errors import DPFrameError, InvalidCostError, MechanismError
 from dpframe.mechanisms.smooth import SmoothArsinhNormal, SmoothCauchy, SmoothGamma, SmoothLaplace, SmoothStudentT
 from dpframe.mechanisms.smooth_lognormal import SmoothLaplaceLogNormal, SmoothUniformLogNormal
@@ -343,7 +344,9 @@ def test_events_are_what_was_typed() -> None:
     assert SmoothLaplace("x", 0.05, 0.4, "0.05").event == ApproximateDP(Fraction(2, 5), Fraction(1, 20))
     for pure in (SmoothGamma("x", 0.01, 0.1), SmoothCauchy("x", 0.01, 0.1), SmoothStudentT("x", 0.01, 0.1)):
         assert pure.event == PureDP(Fraction(1, 10))
-    assert LaplaceNoise(1, 0.1).event == GeometricNoise(1, "1/10").event == PureDP(Fraction(1, 10))
+    laplace, geometric = LaplaceNoise(1, 0.1).event, GeometricNoise(1, "1/10").event
+    assert laplace.asked == geometric.asked == PureDP(Fraction(1, 10))
+    assert (laplace.noises, geometric.noises) == ((Laplace(1, 10.0),), (DiscreteLaplace(1, 10.0, 1),))
     gaussian, smooth = GaussianNoise(1, 0.1), SmoothArsinhNormal("x", 0.01, 0.1)
     assert smooth.event == gaussian.event.asked == ZeroConcentratedDP(Fraction(1, 10))
     assert gaussian.event.noises == (GaussianDP(Fraction(1, 5)),)  # which a budget of mu can pay for, too

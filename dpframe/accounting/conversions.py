@@ -46,8 +46,10 @@ def context() -> Any:
 
 
 def precision(*values: Fraction) -> int:
-    """Bits enough for any formula here, whose terms cancel by no more than some powers of its parameters."""
-    return 192 + 6 * sum(abs(value.numerator.bit_length() - value.denominator.bit_length()) for value in values)
+    """Bits enough for any formula here: e^x is as much less exact as x is large, and terms cancel by a few powers of
+    the parameters.
+    """
+    return 192 + 4 * sum(abs(value.numerator.bit_length() - value.denominator.bit_length()) for value in values)
 
 
 def up(value: Any, digits: int = DIGITS) -> Exact:

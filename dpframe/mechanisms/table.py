@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpframe.accounting import Event, Exact, GaussianDP, Joint, PureDP, ZeroConcentratedDP, exact
+from dpframe.accounting.events import Laplace
 from dpframe.errors import InvalidCostError, MechanismError
 from dpframe.kernels.exponential_tails import laplace
 from dpframe.kernels.laws import EXPONENTIAL, NORMAL, Continuous
@@ -267,9 +268,10 @@ class LaplaceNoise(SameForAll):
         self.settle(epsilon=epsilon, sensitivity=number(sensitivity, "sensitivity", call), least=least)
 
     @property
-    def event(self) -> PureDP:
-        """ε-DP."""
-        return PureDP(parameter(self.epsilon, "epsilon"))
+    def event(self) -> Joint:
+        """ε-DP, by Laplace noise."""
+        moves = Exact(Fraction(self.floor))
+        return Joint(PureDP(parameter(self.epsilon, "epsilon")), (Laplace(moves, self.least),))
 
 
 @dataclass(frozen=True)

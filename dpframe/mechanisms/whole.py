@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dpframe.accounting import Exact, PureDP, ZeroConcentratedDP
+from dpframe.accounting import Exact, Joint, PureDP, ZeroConcentratedDP, events
 from dpframe.errors import MechanismError
 from dpframe.kernels.exponential_tails import discrete_laplace
 from dpframe.kernels.gaussian_integers import DiscreteGaussian, discrete_gaussian
@@ -96,9 +96,11 @@ class GeometricNoise(Whole):
         self.settle(epsilon=epsilon, sensitivity=number(sensitivity, "sensitivity", call), least=least)
 
     @property
-    def event(self) -> PureDP:
-        """ε-DP."""
-        return PureDP(parameter(self.epsilon, "epsilon"))
+    def event(self) -> Joint:
+        """ε-DP, by discrete Laplace noise."""
+        moves = int(self.floor)
+        noise = events.DiscreteLaplace(moves, self.least, moves)
+        return Joint(PureDP(parameter(self.epsilon, "epsilon")), (noise,))
 
     def accuracy(self, alpha: float) -> float:
         """The least ``w`` with P(|noise| ≤ w·scale) ≥ 1 − alpha: a whole number over the scale."""
