@@ -23,6 +23,52 @@ Ints = npt.NDArray[np.int64]
 STREAMS = (1 << 32, (1 << 32) + 1)
 """Of the gaps between empty cells that noise alone lifts, and of their values. Statistics have the streams 0, 1, …"""
 
+LIGHT = 1_000_000
+"""Cells that noise alone lifts are sent to tasks up to so many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """Which cells may come out when a noisy statistic has to reach a threshold; may travel to a worker.
+
+    Parameters
+    ----------
+    mechanism, stream, key
+        What noises that statistic, and its words.
+    steps
+        The threshold, in grid steps.
+    lifted, noise
+        (n,) the cells that noise alone lifts, were they empty, and that noise.
+    """
+
+    mechanism: Mechanism
+    stream: int
+    key: bytes
+    steps: int
+    lifted: Ints
+    noise: Ints
+
+    @property
+    def light(self) -> bool:
+        """Whether it is small enough to be sent to every task."""
+        return len(self.lifted) <= LIGHT
+
+    def noisy(self, sums: Sums) -> Ints:
+        """The statistic with its noise, (n,)."""
+        return self.mechanism.add(sums.values[self.stream], self.key, self.stream, cells=sums.cells)
+
+    def __call__(self, sums: Sums) -> Sums:
+        """Without cells that no row of the answer can come from: those that stay low, unless noise lifts empty ones."""
+        held = _held(sums)
+        stays = (self.noisy(held) >= self.steps) | np.isin(held.cells, self.lifted)
+        return Sums(held.cells[stays], held.values[:, stays])
+
+
+def _held(sums: Sums) -> Sums:
+    """Without empty cells: those whose statistics are all 0."""
+    held = sums.values.any(axis=0)
+    return Sums(sums.cells[held], sums.values[:, held])
+
 
 @dataclass(frozen=True)
 class Finish:
@@ -98,8 +144,19 @@ class Finish:
         fields = [pa.field(name, column.type, null.get(name, False)) for name, column in columns.items()]
         return pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields))
 
-    def reaching(self, sums: Sums, at_least: Threshold) -> pa.Table:
+    def reach(self, at_least: Threshold) -> Reach:
+        """The cells that may come out: those that noise alone lifts, and how others are told."""
+        mechanism, stream = self.mechanisms[at_least.statistic], list(self.mechanisms).index(at_least.statistic)
+        lifted, noise = mechanism.exceeding(len(self.keys), at_least.steps, self.key, STREAMS)
+        return Reach(mechanism, stream, self.key, at_least.steps, lifted, noise)
+
+    def reaching(self, sums: Sums, reach: Reach) -> pa.Table:
         """The answer's rows of the cells that reach a threshold, in the keys' order; costs what they and ``sums`` are.
+
+        Parameters
+        ----------
+        sums
+            Of all cells that have rows, or of those that ``reach`` keeps.
 
         The law is that of noising every cell and leaving out the others, but empty cells are found by skipping
         (:mod:`dpframe.kernels.exceeding`). A cell whose exact statistics are all 0 is an empty one, whether rows fell
@@ -111,18 +168,15 @@ class Finish:
         and word. A cell is either one of ``sums`` or an empty one: of its two noises for the statistic that decides,
         the other is never looked at.
         """
-        mechanism, stream = self.mechanisms[at_least.statistic], list(self.mechanisms).index(at_least.statistic)
-        held = sums.values.any(axis=0)
-        cells, exact = sums.cells[held], sums.values[:, held]
-        values = mechanism.add(exact[stream], self.key, stream, cells=cells)
-        high = values >= at_least.steps
-        lifted, noise = mechanism.exceeding(len(self.keys), at_least.steps, self.key, STREAMS)
-        empty = ~np.isin(lifted, cells, assume_unique=True)
-        shown = np.concatenate([cells[high], lifted[empty]])
+        kept = _held(sums)
+        noisy = reach.noisy(kept)
+        high = noisy >= reach.steps
+        empty = ~np.isin(reach.lifted, kept.cells, assume_unique=True)
+        shown = np.concatenate([kept.cells[high], reach.lifted[empty]])
         order = np.argsort(shown)
-        zeros = np.zeros((len(exact), np.count_nonzero(empty)), np.int64)
+        zeros = np.zeros((len(kept.values), np.count_nonzero(empty)), np.int64)
         return self.rows(
-            np.concatenate([exact[:, high], zeros], axis=1)[:, order],
+            np.concatenate([kept.values[:, high], zeros], axis=1)[:, order],
             cells=shown[order],
-            drawn={at_least.statistic: np.concatenate([values[high], noise[empty]])[order]},
+            drawn={list(self.mechanisms)[reach.stream]: np.concatenate([noisy[high], reach.noise[empty]])[order]},
         )

@@ -126,8 +126,10 @@ def answered(
     info = describe(question, calibrated, cost, budget.private, confidence, shown).json
     if spread:
         return guarded(lambda: backend.spread(frame, sought, finish.rows, info))
-    sums = guarded(lambda: backend.aggregate(frame, sought))
-    rows = finish.rows(sums.dense(len(sought.keys))) if least is None else finish.reaching(sums, least)
+    reaching = None if least is None else finish.reach(least)
+    keep = reaching if reaching is not None and reaching.light else None
+    sums = guarded(lambda: backend.aggregate(frame, sought, keep))
+    rows = finish.rows(sums.dense(len(sought.keys))) if reaching is None else finish.reaching(sums, reaching)
     if single is not None and budget.private:
         rows, info = unpacked(budget.keep(single, packed(rows, info)))
     return backend.freeze(rows, info, frame)

@@ -333,7 +333,7 @@ def test_no_word_is_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place, "of", staticmethod(spy_of))
     query = grid(table(), n=dp.count(), s=dp.sum("x", 0, 1))
     query.release(epsilon=1, at_least={"s": 9}, budget=dp.Budget(epsilon=1))
-    assert read == [(1, "by name"), (STREAMS[0], "by position"), (STREAMS[1], 0), (0, "by name")]
+    assert read == [(STREAMS[0], "by position"), (STREAMS[1], 0), (1, "by name"), (0, "by name")]
 
 
 def test_two_releases_differ_and_one_key_repeats(monkeypatch: pytest.MonkeyPatch) -> None:

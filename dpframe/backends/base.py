@@ -114,6 +114,10 @@ Choose = Callable[[pa.Table, Ints], pa.Table]
 """From groups that were found, their key columns by ref, and their exact statistics, (statistics, n), to the rows of
 the answer of those that may be shown; on any machine and any number of times the same."""
 
+Keep = Callable[[Sums], Sums]
+"""Of the exact statistics of some cells, those of cells that may come out; on any machine and any number of times the
+same."""
+
 
 class CellNoise(Protocol):
     """What a table mechanism does, as far as an engine is concerned."""
@@ -165,8 +169,11 @@ class Backend(Protocol):
     def check(self, frame: Any) -> None:
         """Raise a :class:`FrameError` when the frame can no longer be read."""
 
-    def aggregate(self, frame: Any, request: Request) -> Sums:
-        """The exact statistics. The first and only time that rows are read."""
+    def aggregate(self, frame: Any, request: Request, keep: Keep | None = None) -> Sums:
+        """The exact statistics. The first and only time that rows are read.
+
+        Those that ``keep`` leaves out may be missing: an engine whose sums are far away need not send them.
+        """
 
     spreads: Callable[[Any, int], bool] | None
     """Whether the answer for a frame with so many cells is finished where the rows are: by the engine and the number

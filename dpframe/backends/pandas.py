@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.backends import exact
-from dpframe.backends.base import Choose, NoiseTask, Request, Sums
+from dpframe.backends.base import Choose, Keep, NoiseTask, Request, Sums
 from dpframe.backends.bounds import bound, needed
 from dpframe.backends.calls import applied
 from dpframe.backends.distinct import everything
@@ -93,7 +93,7 @@ def sends(function: Callable[..., Any]) -> None:
     """A function is where the rows are."""
 
 
-def aggregate(frame: pd.DataFrame, request: Request) -> Sums:
+def aggregate(frame: pd.DataFrame, request: Request, keep: Keep | None = None) -> Sums:
     """The exact statistics of a frame."""
     series = {ref: frame.iloc[:, int(ref[1:])] for ref in request.sources}
     table = prepared(series, len(frame), request)

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.backends import exact, pandas
-from dpframe.backends.base import Choose, Request, Sums
+from dpframe.backends.base import Choose, Keep, Request, Sums
 from dpframe.backends.bounds import bound, id_words, needed
 from dpframe.backends.distinct import everything
 from dpframe.backends.found import Known
@@ -72,7 +72,7 @@ def check(frame: Any) -> None:
         raise FrameError(f"{gone} is no longer there: make the scan anew.")
 
 
-def aggregate(frame: Any, request: Request) -> Sums:
+def aggregate(frame: Any, request: Request, keep: Keep | None = None) -> Sums:
     """The exact statistics of all rows of the files."""
     return _sums(frame, request, _located(frame, request))
 

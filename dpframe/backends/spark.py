@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dpframe.backends.base import Choose, NoiseTask, Request, Rows, Sums
+from dpframe.backends.base import Choose, Keep, NoiseTask, Request, Rows, Sums
 from dpframe.backends.spark_found import find as find_rows
 from dpframe.backends.spark_rows import local, on_spark, plain, sums
 from dpframe.backends.spark_spread import finished
@@ -94,9 +94,9 @@ def sends(function: Callable[..., Any]) -> None:
     )
 
 
-def aggregate(frame: Any, request: Request) -> Sums:
-    """The exact statistics of a frame, on the driver: those of public groups that have any row, and of no other."""
-    found = sums(plain(frame), request).toArrow().sort_by("cell")
+def aggregate(frame: Any, request: Request, keep: Keep | None = None) -> Sums:
+    """The exact statistics of a frame, on the driver: those of public groups that have any row, or of fewer."""
+    found = sums(plain(frame), request, keep).toArrow().sort_by("cell")
     values = [found[f"s{at}"].to_numpy() for at in range(len(request.statistics))]
     return Sums(found["cell"].to_numpy(), np.array(values, np.int64).reshape(len(values), -1))
 

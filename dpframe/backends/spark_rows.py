@@ -20,13 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.backends import exact
-from dpframe.backends.base import Request, Sums
+from dpframe.backends.base import Keep, Request, Sums
 from dpframe.backends.bounds import bound, id_words, needed, thin
 from dpframe.backends.distinct import put_together, rows_of, value_fields
 from dpframe.backends.spark_packets import FIELDS, PACKET, Packing, Parts, places, unpacked
 from dpframe.backends.spark_stages import SPARK, staged
+from dpframe.backends.spark_totals import kept, totals
 from dpframe.errors import ExpressionError
-from dpframe.keys import ARROW, Factor, Keys
+from dpframe.keys import ARROW, MOST_CELLS, Factor, Keys
 from dpframe.plan import Count, Distinct, Filter, Join, Squares, Statistic, Sum, Type
 from dpframe.sql import spark_literal
 from dpframe.stages import Match, Stage
@@ -44,13 +45,22 @@ LOCAL = 1_000
 """Up to so many rows of Arrow become rows of the plan; more stay Arrow, on classic, until they are read."""
 
 
-def sums(frame: Any, request: Request) -> Any:
-    """The exact statistics of a frame: columns ``cell``, ``s0``, ``s1``, …, each cell that has rows once; lazy."""
+def sums(frame: Any, request: Request, keep: Keep | None = None) -> Any:
+    """The exact statistics of a frame: columns ``cell``, ``s0``, ``s1``, …, each cell that has rows once; lazy.
+
+    Parameters
+    ----------
+    keep
+        Of the totals, those that are wanted.
+    """
     from pyspark.sql import functions as F
 
     rows = located(columns(frame, request), request.keys)
+    if request.keys.size > MOST_CELLS and not request.bounds and not request.distinct:
+        return totals(rows, request, keep)
     rows = _bounded(rows, request) if request.bounds else rows.selectExpr("cell", *added(request))
-    return rows.groupBy("cell").agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
+    found = rows.groupBy("cell").agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
+    return found if keep is None else found.mapInArrow(partial(kept, keep), found.schema)
 
 
 def added(request: Request) -> list[str]:

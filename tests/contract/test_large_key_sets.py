@@ -42,6 +42,32 @@ def test_one_release_key_gives_the_same_bits_on_every_engine(
     assert here["age"].is_monotonic_increasing
 
 
+@pytest.mark.parametrize(("least", "cost"), [({"n": 14}, {"epsilon": 4}), ({"x_sum": 40}, {"rho": 1})], ids=str)
+def test_rows_without_bounds_in_more_cells_than_can_be_written_down(
+    engine: Engine, fixed_key: bytes, least: dict[str, int], cost: dict[str, float]
+) -> None:
+    draw = np.random.default_rng(3)
+    frame = pd.DataFrame(
+        {
+            "i": draw.integers(0, 40, 3000) * 7_000,
+            "j": draw.choice(["a", "b", "c"], 3000),
+            "x": np.where(draw.random(3000) < 0.1, np.nan, draw.normal(2, 3, 3000)),
+        }
+    )
+    keys = dp.keys({"i": range(2**19)}) * dp.keys({"j": [*"abc", *map(str, range(100))]})
+
+    def ask(frame: Any) -> Any:
+        grouped = frame.dp.protect().groupby("i", "j", keys=keys)
+        asked = grouped.agg(n=dp.count(), x_sum=dp.sum("x", -1, 5), x=dp.mean("x", -1, 5))
+        return asked.release(
+            **cost, at_least=least, budget=dp.Budget(epsilon=4) if "epsilon" in cost else dp.Budget(rho=1)
+        )
+
+    here, there = engine.rows(ask(engine.frame(frame))), ask(frame)
+    assert 40 < len(there) < 3000
+    pd.testing.assert_frame_equal(here, there, check_dtype=False, check_exact=True)
+
+
 def test_cells_whose_rows_add_nothing_count_as_empty_on_every_engine(engine: Engine, fixed_key: bytes) -> None:
     frame = pd.DataFrame({"i": [0, 0, 1, 5, 5], "x": [0.0, 0.0, 0.0, 2.0, 0.0]})
 

@@ -1,0 +1,78 @@
+"""Sums by cell of a key set too large to write down, on Spark: cells that hold rows are scattered, and nearly as many.
+
+Spark's own aggregation keeps a hash table of all cells before the shuffle, where little meets, and another one after
+it. Here a task adds up a chunk of rows at a time and sends the sums on in packets, by cell; what meets is added up by
+the kernels, and of that only cells that may come out are handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dpframe.backends import exact
+from dpframe.backends.base import Keep, Request, Sums
+from dpframe.backends.bounds import needed
+from dpframe.backends.spark_packets import FIELDS, Packing, Parts, places, unpacked
+from dpframe.kernels.codes import Table
+from dpframe.keys import ARROW, Keys
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""2⁶⁴ over the golden ratio, as in Fibonacci hashing (Knuth, volume 3, section 6.4)."""
+
+
+def totals(rows: Any, request: Request, keep: Keep | None) -> Any:
+    """The exact statistics by cell, as :func:`dpframe.backends.spark_rows.sums` gives them; lazy.
+
+    Parameters
+    ----------
+    rows
+        A Spark frame of ``cell`` and the columns that adding up reads.
+    """
+    types = {ref: request.types[ref] for ref in needed(request)}
+    narrow = replace(request, steps=(), types=types, keys=Keys(()))
+    parts = int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))
+    read = pa.schema({"cell": pa.int64(), **{ref: ARROW[type_] for ref, type_ in types.items()}})
+    sums = pa.schema(dict.fromkeys(["cell", *(f"s{at}" for at in range(len(request.statistics)))], pa.int64()))
+    packing = Packing(partial(_added_up, narrow, read, sums, request.keys.size, parts), sums, places(parts))
+    dealt = rows.select(*read.names).mapInArrow(packing, FIELDS).repartition("place")
+    return dealt.mapInArrow(partial(_total, sums, keep), ", ".join(f"{name} bigint" for name in sums.names))
+
+
+def _added_up(
+    request: Request, read: pa.Schema, sums: pa.Schema, cells: int, parts: int, rows: pa.Table
+) -> tuple[pa.Table, Parts]:
+    """The sums of a chunk of rows, and the part of each: that of its cell."""
+    table = rows.cast(read)
+    found = exact.add_up(exact.canonical(table, request), table["cell"].to_numpy(), request, n=cells)
+    mixed = (found.cells.view(np.uint64) * _GOLDEN) >> np.uint64(32)
+    part = ((mixed * np.uint64(parts)) >> np.uint64(32)).astype(np.min_scalar_type(parts))
+    return pa.table([found.cells, *found.values], schema=sums), part
+
+
+def _total(sums: pa.Schema, keep: Keep | None, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What one task hands over: the totals of its cells, or of those that may come out. All of a cell is here."""
+    cells, *values = (column.to_numpy() for column in unpacked(batches, sums).columns)
+    found, code = Table.of(cells)
+    added = np.zeros((len(values), len(found.known)), np.int64)
+    for sum_, value in zip(added, values, strict=True):
+        np.add.at(sum_, code, value)
+    total = Sums(found.known, added)
+    yield _handed(total if keep is None else keep(total), sums)
+
+
+def kept(keep: Keep, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Of totals, those of cells that may come out."""
+    for batch in batches:
+        cells, *values = (column.to_numpy() for column in batch.columns)
+        yield _handed(keep(Sums(cells, np.array(values, np.int64))), batch.schema)
+
+
+def _handed(sums: Sums, schema: pa.Schema) -> pa.RecordBatch:
+    """The sums as Spark takes them."""
+    return pa.RecordBatch.from_arrays([pa.array(sums.cells), *(pa.array(row) for row in sums.values)], schema.names)
