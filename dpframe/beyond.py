@@ -77,16 +77,17 @@ class Beyond:
             The columns that must be equal, nulls too; None is every name that both have. Of ids, the id is one of them.
             Other names that both have get ``_left`` and ``_right``.
         max_matches
-            Where rows are protected: how many rows of a key stay of this table and of the other, before they meet.
-            Which ones, a keyed hash of each row decides, drawn anew for every release.
+            How many rows of a key stay of this table and of the other, before they meet: needed where rows are
+            protected, and where ids are a limit to the work. Which ones, a keyed hash of each row decides, drawn anew
+            for every release.
         unique
             Instead: only keys with a single row stay, on either side, at half the noise of ``max_matches=(1, 1)``.
 
         Notes
         -----
         The unit is then one row of each table (k and j rows where units are larger): with ``max_matches=(m, n)`` it
-        moves 2·(k·n + j·m) rows, with ``unique`` k + j. All rows of an id that both tables share stay, and ``.bound()``
-        limits what one id has after the join; bounds of both tables hold then.
+        moves 2·(k·n + j·m) rows, with ``unique`` k + j. Of ids, whatever stays is one id's, and ``.bound()`` limits
+        what one id has after the join; bounds of both tables hold then.
 
         Raises
         ------

@@ -20,6 +20,7 @@ TYPES: dict[object, Type] = {
     str: Type.STRING,
     datetime.date: Type.DATE,
 }
+TYPES |= {kind.__name__: type_ for kind, type_ in TYPES.items() if isinstance(kind, type)}
 TYPES |= {type_.value: type_ for type_ in TYPES.values()}
 """What a declared column may hold, as Python's type or by name."""
 

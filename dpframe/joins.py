@@ -51,15 +51,14 @@ def join(plan: Plan, other: Plan, frame: Any, on: Any, max_matches: Any, unique:
     width, refs = ours.width, _refs(ours, types, keys)
     left = steps = tuple[Stage, ...]()
     if most is not None:
-        rows = (None, None) if unique else most
-        left = (KeepRows(tuple(ours[name] for name in keys), rows[0], f"left of {width}"),)
-        steps = (KeepRows(tuple(theirs[name] for name in keys), rows[1], f"right of {width}"),)
-    moved = 0 if most is None else _moved(plan.moves.rows_in_all, other.moves.rows_in_all, most, 1 if unique else 2)
+        stay = (None, None) if unique else most
+        left = (KeepRows(tuple(ours[name] for name in keys), stay[0], f"left of {width}"),)
+        steps = (KeepRows(tuple(theirs[name] for name in keys), stay[1], f"right of {width}"),)
+    rows = plan.unit.id is None
+    moved = _moved(plan.moves.rows_in_all, other.moves.rows_in_all, most, 1 if unique else 2) if rows and most else 0
     brought = [replace(column, ref=refs[column.name]) for column in theirs if column.name not in keys]
     columns = _beside(ours, types, brought, keys)
-    stays = (
-        "all rows of an id" if most is None else "unique keys" if unique else f"at most {most[0]} and {most[1]} rows"
-    )
+    stays = "all rows" if most is None else "unique keys" if unique else f"at most {most[0]} and {most[1]} rows"
     match = Match(
         on=_pairs(ours, keys, refs),
         frame=frame,
@@ -77,7 +76,7 @@ def join(plan: Plan, other: Plan, frame: Any, on: Any, max_matches: Any, unique:
         plan,
         schema=Schema(columns, width + len(types)),
         steps=(*plan.steps, *left, match),
-        unit=plan.unit if most is None else replace(plan.unit, beside=(*plan.unit.beside, other.unit)),
+        unit=replace(plan.unit, beside=(*plan.unit.beside, other.unit)) if rows else plan.unit,
         bounds=(*plan.bounds, *(_brought(bound, at) for bound in other.bounds)),
     )
 
@@ -93,25 +92,32 @@ def _moved(left: int, right: int, most: tuple[int, int], swaps: int) -> int:
 
 
 def _matches(plan: Plan, other: Plan, keys: Sequence[str], max_matches: Any, unique: bool) -> tuple[int, int] | None:
-    """How many rows of a key may stay on either side; None, of ids, for all. Refuses tables that do not go together."""
+    """How many rows of a key may stay on either side; None is all, of ids. Refuses tables that do not go together."""
     ours, theirs = plan.unit, other.unit
     if plan.child is not None or other.child is not None:
         raise PlanError("Join before .partition(): what children read must not overlap, and they would share a table.")
     if (ours.id is None) != (theirs.id is None):
         raise PlanError("One table protects rows and the other ids: protect both by the same kind of unit.")
-    if ours.id is None or theirs.id is None:
-        if (max_matches is None) == (unique is not True):
-            raise PlanError(
-                "One row may meet any number of rows: limit how many rows of a key stay on either side, as in "
-                ".join(other, on='key', max_matches=(1, 5)), or keep unique keys only, by unique=True."
-            )
-        if unique:
-            return 1, 1
-        if not isinstance(max_matches, tuple | list) or len(max_matches) != 2:
-            raise PlanError(f"max_matches= is a pair, of our rows and the other's, as in (1, 5), not {max_matches!r}.")
-        return at_least_one(max_matches[0], "max_matches[0]"), at_least_one(max_matches[1], "max_matches[1]")
-    if max_matches is not None or unique:
-        raise PlanError("Ids need no max_matches= or unique=: .bound(...) limits what one id has after the join.")
+    if ours.id is None and max_matches is None and not unique:
+        raise PlanError(
+            "One row may meet any number of rows: limit how many rows of a key stay on either side, as in "
+            ".join(other, on='key', max_matches=(1, 5)), or keep unique keys only, by unique=True."
+        )
+    if ours.id is not None and theirs.id is not None:
+        _same_people(plan, other, keys)
+    if not isinstance(unique, bool) or (unique and max_matches is not None):
+        raise PlanError("Give max_matches= or unique=True: with unique=True one row of a key stays anyway.")
+    if unique or max_matches is None:
+        return (1, 1) if unique else None
+    if not isinstance(max_matches, tuple | list) or len(max_matches) != 2:
+        raise PlanError(f"max_matches= is a pair, of our rows and the other's, as in (1, 5), not {max_matches!r}.")
+    return at_least_one(max_matches[0], "max_matches[0]"), at_least_one(max_matches[1], "max_matches[1]")
+
+
+def _same_people(plan: Plan, other: Plan, keys: Sequence[str]) -> None:
+    """Refuse a join of ids that are not the same people's, or that is not by the id."""
+    ours, theirs = plan.unit, other.unit
+    assert ours.id is not None and theirs.id is not None
     if ours.space != theirs.space:
         raise PlanError(
             f"Ids of {ours.space!r} and of {theirs.space!r} are not the same people: protect both with one space=."
@@ -121,7 +127,6 @@ def _matches(plan: Plan, other: Plan, keys: Sequence[str], max_matches: Any, uni
             f"A join of ids is by the id, so that each row stays one person's: name it in on=, under one name in both "
             f"tables. The ids are {ours.id.name!r} and {theirs.id.name!r}; .rename() makes names equal."
         )
-    return None
 
 
 def _brought(bound: Bound, at: Mapping[str, Column]) -> Bound:

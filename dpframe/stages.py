@@ -43,8 +43,8 @@ class Apply:
         Whether it returns several rows; the id whose rows it is called on together.
     text
         The step in words.
-    keeps
-        The columns that pass beside those it gives.
+    keeps, passes
+        The columns that it is given, and those of them that go on beside what it returns.
     """
 
     function: Callable[[Any], Any]
@@ -55,6 +55,7 @@ class Apply:
     id: str | None
     text: str
     keeps: Types = field(default_factory=dict)
+    passes: frozenset[str] = frozenset()
 
     @property
     def adds(self) -> Types:
@@ -65,11 +66,6 @@ class Apply:
     def reads(self) -> frozenset[str]:
         """Refs it reads."""
         return frozenset([ref for _, ref in self.takes] + ([] if self.id is None else [self.id]))
-
-    def passing(self, types: Types, read: Set[str]) -> Apply:
-        """The stage as a query needs it that reads those refs later; ``types`` are of the columns before it."""
-        wanted = read | self.reads
-        return replace(self, keeps={ref: type_ for ref, type_ in types.items() if ref in wanted})
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +102,6 @@ class KeepRows:
         """Refs it reads."""
         return frozenset(column.ref for column in self.by)
 
-    def passing(self, types: Types, read: Set[str]) -> KeepRows:
-        """As of :class:`Apply`."""
-        wanted = read | self.reads
-        return replace(self, keeps={ref: type_ for ref, type_ in types.items() if ref in wanted})
-
 
 @dataclass(frozen=True, eq=False)
 class KeepGroups:
@@ -140,11 +131,6 @@ class KeepGroups:
     def reads(self) -> frozenset[str]:
         """Refs it reads."""
         return frozenset([self.id.ref, self.column.ref])
-
-    def passing(self, types: Types, read: Set[str]) -> KeepGroups:
-        """As of :class:`Apply`."""
-        wanted = read | self.reads
-        return replace(self, keeps={ref: type_ for ref, type_ in types.items() if ref in wanted})
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,15 +175,6 @@ class Match:
         """The other's columns, by their refs there."""
         return {theirs: type_ for theirs, _, type_ in self.brings}
 
-    def passing(self, types: Types, read: Set[str]) -> Match:
-        """As of :class:`Apply`; the other's steps are pruned likewise."""
-        wanted = read | {key for _, key in self.on}
-        brings = tuple(column for column in self.brings if column[1] in wanted)
-        theirs = {column[0] for column in brings} | ({self.id} if self.id is not None else set())
-        steps, read = needed(self.steps, self.sources, theirs)
-        sources = {ref: type_ for ref, type_ in self.sources.items() if ref in read}
-        return replace(self, brings=brings, steps=tuple(steps), sources=sources)
-
 
 Stage = Apply | KeepRows | KeepGroups | Match
 
@@ -218,7 +195,21 @@ def needed(steps: Sequence[Step | Stage], sources: Types, read: Set[str]) -> tup
     for step, known in zip(reversed(steps), reversed(before), strict=True):
         if isinstance(step, Define) and step.ref not in read:
             continue
-        used = step.passing(known, read) if isinstance(step, Stage) else step
+        used = _given(step, known, read) if isinstance(step, Stage) else step
         kept.insert(0, used)
         read |= used.reads
     return kept, read
+
+
+def _given(stage: Stage, types: Types, read: Set[str]) -> Stage:
+    """A stage with what it must let pass for a query that reads those refs later; ``types`` are of what there is."""
+    if isinstance(stage, Match):
+        brings = tuple(column for column in stage.brings if column[1] in read | {key for _, key in stage.on})
+        theirs = {column[0] for column in brings} | ({stage.id} if stage.id is not None else set())
+        steps, theirs = needed(stage.steps, stage.sources, theirs)
+        sources = {ref: type_ for ref, type_ in stage.sources.items() if ref in theirs}
+        return replace(stage, brings=brings, steps=tuple(steps), sources=sources)
+    keeps = {ref: type_ for ref, type_ in types.items() if ref in read | stage.reads}
+    if isinstance(stage, Apply):
+        return replace(stage, keeps=keeps, passes=frozenset(keeps) & read)
+    return replace(stage, keeps=keeps)

@@ -53,11 +53,9 @@ def _applied(step: Apply, table: pa.Table, calls: Iterator[tuple[int, Any]]) -> 
                 for column, value in zip(columns, values, strict=True):
                     column.append(value)
     # Of a column of no rows but their number, a pandas table has one called "rows".
-    passing = table.select([name for name in table.column_names if name in step.keeps or name == "rows"])
-    passing = passing.take(pa.array(at, pa.int64()))
-    for gives, column in zip(step.gives, columns, strict=True):
-        passing = passing.append_column(gives.ref, pa.array(column, ARROW[gives.type]))
-    return passing
+    passing = [name for name in table.column_names if name in step.passes or name == "rows"]
+    given = {gives.ref: pa.array(column, ARROW[gives.type]) for gives, column in zip(step.gives, columns, strict=True)}
+    return pa.table({name: table[name].take(pa.array(at, pa.int64())) for name in passing} | given)
 
 
 def _rows(step: Apply, table: pa.Table) -> list[Row]:

@@ -36,7 +36,7 @@ def staged(rows: Any, step: Apply | KeepRows | KeepGroups, request: Request) -> 
     types = dict(step.keeps)
     rows = rows.select(*types) if types else rows.selectExpr("true AS rows")  # a batch of no columns has no length
     if isinstance(step, Apply):
-        types |= {gives.ref: gives.type for gives in step.gives}
+        types = {ref: type_ for ref, type_ in types.items() if ref in step.passes} | dict(step.adds)
         if step.id is None:
             return rows.mapInArrow(partial(_mapped, step), _fields(types))
         rows = rows.where(f"{step.id} IS NOT NULL").repartition(step.id)

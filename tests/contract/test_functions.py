@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import sys
+import threading
 import warnings
 from typing import Any
 
@@ -217,6 +218,21 @@ def test_files_that_stream_have_functions_of_rows(tmp_path: Any) -> None:
     assert exactly(flat.sum("m", 0, 9))["m_sum"][0] == 5
     with pytest.raises(errors.FrameError, match="all rows at once"):
         private.flat_map_by_id(lambda rows: [], {"m": int})
+
+
+def test_a_function_that_cannot_be_sent_is_refused_before_anything_is_charged(engine: Engine) -> None:
+    lock = threading.Lock()
+
+    def locked(row: Any) -> Any:
+        with lock:
+            return {"n": 1}
+
+    private = table(engine).dp.protect()
+    if engine.name == "pandas":
+        assert rows(engine, private.map(locked, {"n": "int"}), "n", [1]) == [4, 4]
+        return
+    with pytest.raises(errors.PlanError, match="cannot be sent"):
+        private.map(locked, {"n": int})
 
 
 def test_a_release_that_is_made_once_tells_joins_apart_and_refuses_functions() -> None:

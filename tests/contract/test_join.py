@@ -136,6 +136,9 @@ def test_a_join_of_ids(engine: Engine) -> None:
     merged = LEFT.merge(RIGHT.dropna(subset="user"), on="user")
     assert answers(engine, joined.bound(rows=9).count()) == [len(merged)]
     assert answers(engine, joined.bound(rows=9).sum("x_right", 0, 9)) == [merged["x_y"].sum()]
+    assert answers(engine, ours.join(theirs, "user", max_matches=(1, 1)).bound(rows=9).count()) == [2]
+    assert answers(engine, ours.join(theirs, "user", max_matches=(1, 9)).bound(rows=9).count()) == [3]
+    assert answers(engine, ours.join(theirs, "user", unique=True).bound(rows=9).count()) == [0]
     # Bounds of both hold, over the columns as they are.
     assert answers(engine, ours.bound(rows=9).join(theirs.bound(rows=1), "user").count()) == [2]
     by = theirs.bound(groups=1, rows_per_group=2, by=["page", "land"])
@@ -154,6 +157,18 @@ def test_a_table_with_itself(engine: Engine) -> None:
     joined = private.join(private.filter("x > 1").rename({"x": "y"}), "page", max_matches=(9, 9))
     merged = LEFT.merge(LEFT[LEFT["x"] > 1], on="page")
     assert answers(engine, joined.count()) == [len(merged)]
+
+
+def test_several_tables_share_a_budget(engine: Engine) -> None:
+    ours, theirs = both(engine, id="user", space="readers")
+    with dp.Budget(epsilon=1) as budget:
+        ours.bound(rows=1).count().release(epsilon=0.25)
+        theirs.bound(rows=1).count().release(epsilon=0.25)
+        released = ours.bound(rows=1).join(theirs, "user").count().release(epsilon=0.5)
+        assert budget.remaining == 0
+        with pytest.raises(errors.BudgetExceededError):
+            theirs.bound(rows=1).count().release(epsilon=0.25)
+    assert released.dp.release_info().unit == "all rows of one user of readers"
 
 
 def reach(private: Any) -> tuple[int, int]:
@@ -266,7 +281,8 @@ def test_refusals(engine: Engine) -> None:
         (lambda: ours.join(theirs, [], max_matches=(1, 1)), errors.PlanError, "once each"),
         (lambda: ours.join(RIGHT, "page", max_matches=(1, 1)), errors.FrameError, "join_public"),
         (lambda: ours.join(others, "user", max_matches=(1, 1)), errors.PlanError, "same kind"),
-        (lambda: ids.join(others, "user", max_matches=(1, 1)), errors.PlanError, "bound"),
+        (lambda: ids.join(others, "user", max_matches=(1, -1)), errors.PlanError, "at least 1"),
+        (lambda: ours.join(theirs, "page", unique=1), errors.PlanError, "unique=True"),
         (lambda: ids.join(others, "page"), errors.PlanError, "by the id"),
         (lambda: ids.join(both(engine, id="user", space="z")[1], "user"), errors.PlanError, "same people"),
         (lambda: ids.join(others.bound(groups=1, rows_per_group=1, by="x"), "user"), errors.ColumnTypeError, "grouped"),

@@ -27,6 +27,18 @@ def test_a_chain_on_a_pandas_on_spark_frame(engine: Engine, members: pd.DataFram
     assert "CANARY" not in repr(frame.assign(user="CANARY").dp)
 
 
+def test_two_pandas_on_spark_frames_are_joined_and_functions_called(engine: Engine) -> None:
+    if engine.name == "pandas":
+        pytest.skip("pandas-on-Spark needs a Spark session")
+    pytest.importorskip("pyspark.pandas", exc_type=ImportError, reason="pyspark.pandas needs pandas < 3")
+    ours, theirs = (engine.frame(pd.DataFrame({"k": [1, 2, 2], "x": [3, 4, at]})).pandas_api() for at in (5, 6))
+    joined = ours.dp.protect().join(theirs.dp.protect(), "k", max_matches=(2, 2))
+    mapped = joined.map(lambda row: {"y": row["x_left"] * row["x_right"]}, {"y": int})
+    assert exactly(mapped.sum("y", 0, 99)).to_pandas()["y_sum"][0] == 9 + 16 + 20 + 24 + 30
+    with pytest.raises(dp.errors.FrameError, match="same engine"):
+        ours.dp.protect().join(engine.frame(pd.DataFrame({"k": [1]})).dp.protect(), unique=True)
+
+
 def test_a_column_called_dp_stays_reachable(engine: Engine) -> None:
     frame = engine.frame(pd.DataFrame({"dp": [1, 2]}))
     assert type(frame["dp"]).__name__ in ("Series", "Column")

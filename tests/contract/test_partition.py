@@ -9,9 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from engines import Engine, exactly
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 import dpframe as dp
 from dpframe import errors, parts
+from dpframe.backends import backend_of
+from dpframe.privacy import analyse, calibrate
+from dpframe.release import request
 
 TABLE = pd.DataFrame(
     {
@@ -120,6 +125,50 @@ def test_an_id_has_rows_in_few_parts_and_always_the_same(engine: Engine, monkeyp
     listed = rows[rows["region"] != "other"].groupby("user")["region"].nunique()
     assert sum(here) == listed.clip(upper=2).sum()
     assert here == counts(rows, lambda answer: answer)
+
+
+rows_of_ids = st.lists(
+    st.tuples(st.sampled_from(["u", "v", "w", None]), st.sampled_from(["a", "b", "c", None, "z"]), st.integers(-2, 9)),
+    min_size=1,
+    max_size=20,
+).map(lambda listed: pd.DataFrame(listed, columns=["user", "region", "n"]).astype({"user": object, "region": object}))
+bounds = st.one_of(
+    st.builds(lambda g, r: [{"groups": g, "rows_per_group": r, "by": "region"}], st.integers(1, 3), st.integers(1, 2)),
+    st.builds(lambda k: [{"rows": k}], st.integers(1, 3)),
+    st.just([{"rows": 4}, {"groups": 1, "rows_per_group": 2, "by": ["region", "n"]}]),
+)
+
+
+def test_an_id_moves_no_more_parts_than_are_charged(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The law that the charge rests on, at a unit's every part, with the partition's one choice of groups."""
+    monkeypatch.setattr(parts, "fresh_salt", lambda size: bytes(range(size)))
+
+    def exact(frame: pd.DataFrame, limits: Any) -> Any:
+        private = engine.frame(frame, SCHEMA).dp.protect(id="user")
+        for limit in limits:
+            private = private.bound(**limit)
+        for part in private.partition("region", ["a", "b", "c", None]).values():
+            query = part.agg(n=dp.count(), s=dp.sum("n", -1, 5))
+            measured = analyse(query.question)
+            asked = request(query.question, calibrate(measured, None), bytes(32))
+            yield part.plan.child.family.reach, measured, backend_of(query.source).aggregate(query.source, asked)
+
+    def law(frame: pd.DataFrame, limits: Any, at: int) -> None:
+        id_ = frame["user"].iloc[at % len(frame)]
+        fewer = frame[frame["user"] != id_]
+        if not isinstance(id_, str) or not len(fewer):
+            return
+        moved, reach = 0, set()
+        for (of, measured, here), (_, _, there) in zip(exact(frame, limits), exact(fewer, limits), strict=True):
+            reach.add(of)
+            moves = abs(here.dense(1) - there.dense(1))[:, 0].tolist()
+            assert all(move <= each.l1 for move, each in zip(moves, measured, strict=True))
+            moved += any(moves)
+        assert len(reach) == 1 and moved <= reach.pop() <= 4
+
+    many = settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    few = settings(many, max_examples=2, phases=[Phase.generate])
+    (many if engine.name == "pandas" else few)(given(rows_of_ids, bounds, st.integers(0, 99))(law))()
 
 
 def test_parts_that_are_refused(engine: Engine) -> None:
