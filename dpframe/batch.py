@@ -159,7 +159,11 @@ class Batch:
                 reach(each.question, mechanisms, each.options["at_least"])
         asked_for = "; ".join(str(each.question) for each in self._declared)
         names = ", ".join(dict.fromkeys(each.mechanism.name for part in noised for each in part))
-        budget.charge([Joint(total, events(noised))], f"batch of {len(noised)}: {asked_for}", names)
+        labels = "; ".join(
+            dict.fromkeys(str(each.options["label"]) for each in self._declared if each.options["label"])
+        )
+        about = f"batch of {len(noised)}: {asked_for}"
+        budget.charge([Joint(total, events(noised))], about, names, label=labels[:500])
 
     def __repr__(self) -> str:
         return f"Batch({self._total or 'the sum of its releases'}, {len(self._declared)} releases declared)"

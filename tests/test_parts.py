@@ -217,6 +217,32 @@ def test_threads_within_a_part_fill_it_to_the_unit(opened: Callable[..., dp.Budg
     assert budget.spent == 20
 
 
+def test_a_batch_is_one_charge_under_its_labels(opened: Callable[..., dp.Budget]) -> None:
+    budget = opened(1, 1e-6)
+    with dp.batch(epsilon=0.5, delta=1e-7, budget=budget):
+        first = COUNT.release(mechanism="gaussian", label="monday")
+        COUNT.release(mechanism="gaussian", label="tuesday")
+        COUNT.release(mechanism="gaussian", label="monday")
+    assert len(first.value) == 1
+    assert budget.history()["label"].tolist() == ["monday; tuesday"]
+    assert budget.spent > 0
+
+
+def test_a_process_sees_how_another_settled_the_budget(tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    ours, theirs = (dp.Budget(1, 1e-6, ledger=f"sqlite:///{tmp_path}/p.db", name="m") for _ in "ab")
+    assert ours.filter == theirs.filter == "unsettled"
+    COUNT.release(epsilon=0.5, delta=1e-7, mechanism="gaussian", budget=ours)
+    assert ours.filter == theirs.filter
+    assert ours.remaining == theirs.remaining < 1
+    COUNT.release(epsilon=0.1, delta=1e-7, mechanism="gaussian", budget=theirs)
+    assert ours.remaining == theirs.remaining
+    again = dp.Budget(1, 1e-6, ledger=f"sqlite:///{tmp_path}/p.db", name="m")
+    assert (again.filter, again.remaining) == (ours.filter, ours.remaining)
+    with pytest.raises(LedgerError, match="has a total of"):
+        dp.Budget(1, 1e-6, filter="sum", ledger=f"sqlite:///{tmp_path}/p.db", name="m")
+
+
 def test_what_a_new_thread_sees_and_how_to_give_it_a_budget() -> None:
     with dp.Budget(1) as budget:
         with ThreadPoolExecutor(1) as pool, pytest.raises(NoBudgetError, match="new thread begins outside every block"):

@@ -86,7 +86,8 @@ def _sqlite(path: Path, *, create: bool) -> sa.Engine:
     if not path.exists():
         if not create:
             raise LedgerError(f"There is no ledger {path}.")
-        _begin(path)
+        with clear(str(path)):
+            _begin(path)
     if path.stat().st_size == 0:
         raise LedgerError(f"{path} is empty, and no ledger ever is: what it held is lost. Restore it from a copy.")
     engine = _engine(path)
@@ -101,7 +102,7 @@ def _begin(path: Path) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         engine = _engine(unfinished)
-        with clear(str(path)), engine.execution_options(writes=True).begin() as connection:
+        with engine.execution_options(writes=True).begin() as connection:
             TABLES.create_all(connection)
             connection.execute(HEAD.insert().values(id=1, records=0, digest=""))
         engine.dispose()
@@ -121,7 +122,7 @@ def _begin(path: Path) -> None:
 
 
 def _engine(path: Path) -> sa.Engine:
-    """One connection, kept: a new one would bring the journal's directory to disk again at every charge."""
+    """One connection, kept: to set one up takes as long as a charge does beside its flushes."""
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
         pool_size=1,
