@@ -85,6 +85,23 @@ def test_gaussian_noise_keeps_to_epsilon_and_delta() -> None:
     assert 0.85 < certified(one, other, gaussian_mu) / gaussian_within(Fraction(1), Fraction(1, 20)) ** 0.5 <= 1
 
 
+@pytest.mark.parametrize("mechanism", ["gaussian", "laplace"])
+def test_releases_of_a_batch_keep_the_claim_together(mechanism: str) -> None:
+    """Three counts of the same rows in one batch, seen by what tells most of them: sums, or how many are above 0."""
+    if mechanism == "laplace":
+        pytest.importorskip("dp_accounting")
+    sums = []
+    for rows in (0, N):
+        private = pd.DataFrame(columns(N, rows)).dp.protect().groupby("k", keys=dp.keys({"k": range(N)}))
+        with dp.Budget(epsilon=1, delta=0.05), dp.batch(epsilon=1, delta=0.05):
+            parts = [private.count().release(mechanism=mechanism) for _ in range(3)]
+        counts = np.array([part.value["count"].to_numpy() for part in parts])
+        sums.append(np.sum(counts if mechanism == "gaussian" else counts > 0, axis=0))
+    assert 0.6 < certified(*sums, epsilon_at(0.05)) <= 1
+    if mechanism == "gaussian":
+        assert 0.85 < certified(*sums, gaussian_mu) / gaussian_within(Fraction(1), Fraction(1, 20)) ** 0.5 <= 1
+
+
 @each_cost
 @pytest.mark.parametrize("least", [1, 3])
 def test_what_reaches_a_threshold_keeps_the_claim(least: int, cost: str) -> None:
