@@ -24,7 +24,7 @@ from typing import Any
 from dpframe import errors
 from dpframe.accessor import attach
 from dpframe.accounting import Budget
-from dpframe.aggregates import count, count_distinct, histogram, mean, std, sum, var
+from dpframe.aggregates import count, count_distinct, histogram, max, mean, median, min, quantile, std, sum, var
 from dpframe.batch import batch
 from dpframe.keys import Keys, keys
 from dpframe.plan import cut
@@ -43,7 +43,11 @@ __all__ = [
     "errors",
     "histogram",
     "keys",
+    "max",
     "mean",
+    "median",
+    "min",
+    "quantile",
     "std",
     "sum",
     "var",

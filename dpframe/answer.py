@@ -13,8 +13,10 @@ import pyarrow as pa
 from dpframe.aggregates import Answer, Noisy, Prepared
 from dpframe.backends import Sums
 from dpframe.keys import Keys
-from dpframe.mechanisms import Mechanism
+from dpframe.lines import Line, Quantile
+from dpframe.mechanisms import ExactRank, Mechanism, RankChoice
 from dpframe.mechanisms.integer import Cells
+from dpframe.mechanisms.ranks import Runs
 from dpframe.plan import Statistic
 from dpframe.threshold import Threshold
 
@@ -137,7 +139,7 @@ class Finish:
                 [Noisy(noisy[s], self.mechanisms[s].accuracy(alpha)) for s in prepared.statistics]
             )
             columns[name] = pa.array(answer.values)
-            if self.intervals:
+            if self.intervals and answer.low is not None:
                 columns |= {f"{name}_low": pa.array(answer.low), f"{name}_high": pa.array(answer.high)}
         # Not what is null in these rows, but what may be: the types of a release depend on the plan alone.
         null = dict(zip(self.by, nulls, strict=True))
@@ -180,3 +182,28 @@ class Finish:
             cells=shown[order],
             drawn={list(self.mechanisms)[reach.stream]: np.concatenate([noisy[high], reach.noise[empty]])[order]},
         )
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """How quantiles are chosen where the rows are: all that an engine needs for it; may travel to a worker.
+
+    Parameters
+    ----------
+    mechanisms
+        As those of :class:`Finish`.
+    key
+        The release's secret key.
+    """
+
+    mechanisms: Mapping[Statistic, Mechanism]
+    key: bytes
+
+    def __call__(self, line: Line, runs: Runs) -> dict[int, Ints]:
+        """What stands in the cells of ``runs``, (cells,), for each statistic on the line, by its place among all."""
+        done: dict[int, Ints] = {}
+        for stream, (statistic, mechanism) in enumerate(self.mechanisms.items()):
+            if isinstance(statistic, Quantile) and statistic.line == line and statistic.at == 0:
+                assert isinstance(mechanism, RankChoice | ExactRank)
+                done |= {stream + at: each for at, each in enumerate(mechanism.choose(runs, self.key, stream))}
+        return done

@@ -48,3 +48,21 @@ class Direct:
     def std(self: Asks[Asked], column: str, low: Number | None = None, high: Number | None = None) -> Asked:
         """The sample standard deviation of a clipped column; see :func:`dpframe.std`."""
         return self.agg(aggregates.std(column, low, high))
+
+    def quantile(
+        self: Asks[Asked], column: str, q: Any, low: Number | None = None, high: Number | None = None
+    ) -> Asked:
+        """Quantiles of a clipped column; see :func:`dpframe.quantile`."""
+        return self.agg(aggregates.quantile(column, q, low, high))
+
+    def median(self: Asks[Asked], column: str, low: Number | None = None, high: Number | None = None) -> Asked:
+        """The median of a clipped column; see :func:`dpframe.median`."""
+        return self.agg(aggregates.median(column, low, high))
+
+    def min(self: Asks[Asked], column: str, low: Number | None = None, high: Number | None = None) -> Asked:
+        """The least value of a clipped column; see :func:`dpframe.min`."""
+        return self.agg(aggregates.min(column, low, high))
+
+    def max(self: Asks[Asked], column: str, low: Number | None = None, high: Number | None = None) -> Asked:
+        """The largest value of a clipped column; see :func:`dpframe.max`."""
+        return self.agg(aggregates.max(column, low, high))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dpframe.accounting import ApproximateDP
 from dpframe.accounting import cost as read_cost
 from dpframe.errors import MissingBoundError
+from dpframe.lines import Quantile
 from dpframe.plan import Distinct, Squares, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
 from dpframe.privacy.selection import select
@@ -53,6 +54,8 @@ def explanation(question: Question, at_least: object = None, mechanism: str = "a
     statistics = [each for _, _, prepared in question.answers for each in prepared.statistics]
     if any(isinstance(each, Sum | Squares) for each in statistics):
         lines.append("  policy  missing values (null, NaN) add nothing; infinities count as the nearer bound")
+    if any(isinstance(each, Quantile) for each in statistics):
+        lines.append("  policy  missing values (null, NaN) have no rank; infinities count as the nearer bound")
     if any(isinstance(each, Distinct) for each in statistics):
         lines.append("  policy  missing (null, NaN) is one distinct value")
     if refused is not None:

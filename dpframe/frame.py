@@ -8,7 +8,7 @@ from typing import Any
 
 from dpframe import aggregates, steps
 from dpframe.accounting import Budget
-from dpframe.aggregates import Aggregate, Histogram, Prepared
+from dpframe.aggregates import Aggregate, Histogram, Prepared, QuantileOf, Quantiles
 from dpframe.beyond import Beyond
 from dpframe.direct import Direct
 from dpframe.errors import ColumnTypeError, KeysError, PlanError
@@ -324,7 +324,8 @@ class GroupedFrame(Direct, Shown):
         ...     list(query.release(epsilon=1).columns)
         ['level', 'readers', 'books']
         """
-        wanted: list[tuple[str, Aggregate]] = [(getattr(a, "label", ""), a) for a in unnamed] + list(named.items())
+        several: list[tuple[str, Any]] = [(getattr(a, "label", ""), a) for a in unnamed] + list(named.items())
+        wanted = [one for name, a in several for one in (a.each(name) if isinstance(a, Quantiles) else [(name, a)])]
         if not wanted:
             raise PlanError("Name at least one aggregate, as in .agg(readers=dp.count()).")
         if len(wanted) == 1 and isinstance(histogram := wanted[0][1], Histogram):
@@ -337,7 +338,10 @@ class GroupedFrame(Direct, Shown):
             if name in self.by or name in (other for other, _, _ in answers):
                 raise PlanError(f"Two columns of the answer would be called {name!r}: name one otherwise.")
             answers.append((name, str(aggregate), aggregate.prepare(schema)))
-        return Query(self.frame.source, Question(self.frame.plan, self.by, self.keys, tuple(answers)))
+        question = Question(self.frame.plan, self.by, self.keys, tuple(answers))
+        if question.finds and any(isinstance(each, QuantileOf) for _, each in wanted):
+            raise PlanError("A quantile needs public groups: give .groupby() their keys, as in keys=['a', 'b'].")
+        return Query(self.frame.source, question)
 
     def groups(self) -> Query:
         """The keys of the groups alone, where none are public: a release is a frame of keys for :func:`dpframe.keys`.

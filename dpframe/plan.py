@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 
 from dpframe.errors import PlanError, UnknownColumnError
+from dpframe.lines import Quantile
 
 Value = str | int | bool | datetime.date | None
 """A group key: text, integer, boolean, date or null."""
@@ -445,7 +446,7 @@ class Distinct:
         return 1.0
 
 
-Statistic = Count | Sum | Squares | Distinct
+Statistic = Count | Sum | Squares | Distinct | Quantile
 
 
 def at_least_one(value: object, what: str) -> int:

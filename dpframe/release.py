@@ -14,10 +14,11 @@ from typing import Any
 
 from dpframe.accounting import Budget, Event, PureDP, ambient
 from dpframe.accounting import cost as read_cost
-from dpframe.answer import Finish
+from dpframe.answer import Finish, Ranks
 from dpframe.backends import Request, backend_of
 from dpframe.errors import DataPlaneError, KeysError, PlanError
 from dpframe.keys import MOST_CELLS
+from dpframe.lines import BILLION, Quantile
 from dpframe.mechanisms import Mechanism
 from dpframe.once import only, packed, unpacked
 from dpframe.plan import Bound, Column, Define, Distinct, GroupBound, Squares, Statistic, Step, Sum
@@ -158,6 +159,7 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
     statistics = tuple(each.measured.statistic for each in calibrated)
     keyed = [schema[name] for name in question.by]
     columns = list(keyed)
+    chosen = any(isinstance(each, Quantile) for each in statistics)
     columns += [column for bound in plan.bounds if isinstance(bound, GroupBound) for column in bound.by or ()]
     columns += [] if plan.unit.id is None else [plan.unit.id]
     columns += [column for column in schema if column.ref in {ref for each in statistics for ref in each.refs}]
@@ -179,6 +181,7 @@ def request(question: Question, calibrated: Sequence[Calibrated], key: bytes) ->
         statistics=statistics,
         salt=hashlib.blake2b(b"bounding", key=key, digest_size=16).digest(),
         by=tuple(column.ref for column in keyed) if question.finds else (),
+        ranking=Ranks({each.measured.statistic: each.mechanism for each in calibrated}, key) if chosen else None,
     )
 
 
@@ -244,6 +247,9 @@ def words(statistic: Statistic, names: Mapping[str, str]) -> str:
         return f"sum of ({clip})^2 - {statistic.shift * statistic.grid:g}"
     if isinstance(statistic, Distinct):
         return f"distinct values of {', '.join(names[ref] for ref in statistic.refs)}"
+    if isinstance(statistic, Quantile):
+        line, part = statistic.line, statistic.parts[statistic.at] / BILLION
+        return f"rank of quantile {part:g} of clip({names[line.ref]}, {line.low:g}, {line.high:g})"
     return "count of rows" if statistic.ref is None else f"count of rows with {names[statistic.ref]}"
 
 

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from dpframe.errors import KeysError, PlanError
 from dpframe.keys import MOST_CELLS
-from dpframe.mechanisms import Mechanism
+from dpframe.mechanisms import ExactRank, Mechanism, RankChoice
 from dpframe.plan import Statistic
 from dpframe.query import Question
 
@@ -49,6 +49,7 @@ class Threshold:
         KeysError
             When they are more than ``MOST_CELLS``; the text names a threshold that would do.
         """
+        assert not isinstance(mechanism, RankChoice | ExactRank)  # only a count or a sum decides
         keys = question.keys.size
         expected = keys * mechanism.chance(self.steps)
         if expected > MOST_CELLS:

@@ -11,6 +11,7 @@ from dpframe.aggregates.count import CountRows, count
 from dpframe.aggregates.count_distinct import CountDistinct, count_distinct
 from dpframe.aggregates.histogram import Histogram, histogram
 from dpframe.aggregates.mean import Mean, mean
+from dpframe.aggregates.quantile import QuantileOf, Quantiles, max, median, min, quantile
 from dpframe.aggregates.sum import SumOf, sum
 from dpframe.aggregates.variance import Variance, std, var
 
@@ -23,13 +24,19 @@ __all__ = [
     "Mean",
     "Noisy",
     "Prepared",
+    "QuantileOf",
+    "Quantiles",
     "SumOf",
     "Variance",
     "bounds",
     "count",
     "count_distinct",
     "histogram",
+    "max",
     "mean",
+    "median",
+    "min",
+    "quantile",
     "std",
     "sum",
     "var",

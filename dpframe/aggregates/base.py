@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,11 +33,11 @@ class Noisy:
 
 @dataclass(frozen=True)
 class Answer:
-    """An output column: values with the ends of their confidence intervals, each (cells,)."""
+    """An output column: values with the ends of their confidence intervals, each (cells,), where they have any."""
 
     values: npt.NDArray[Any]
-    low: npt.NDArray[Any]
-    high: npt.NDArray[Any]
+    low: npt.NDArray[Any] | None
+    high: npt.NDArray[Any] | None
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,15 @@ class Prepared:
         From noisy statistics, in that order, to the answer. Post-processing: it costs nothing.
     decides
         Whether the answer is its one statistic times the grid, so that "at least T" is a threshold for that one.
+    part
+        How many answers it counts for where a release's cost is divided.
     """
 
     statistics: tuple[Statistic, ...]
     weights: tuple[int, ...]
     finish: Callable[[Sequence[Noisy]], Answer]
     decides: bool = False
+    part: Fraction = Fraction(1)
 
 
 class Aggregate(Protocol):

@@ -7,11 +7,15 @@ import numbers
 from decimal import Decimal
 
 from dpframe.errors import BoundsError, ColumnTypeError
+from dpframe.lines import Line
 from dpframe.plan import Column, Number, Schema, Squares, Sum, Type
 
 LARGEST_STEP = 2**30
 """One row moves a sum by at most this many grid steps, so 2**32 rows of a group stay below 2**62: a 64-bit
 sum cannot wrap around, whatever the data."""
+
+LONGEST = 2**44
+"""Steps of a line on which quantiles are chosen: finer than bounds and data call for, and many to a double."""
 
 
 def clipped(schema: Schema, name: str, low: object, high: object, *, centered: bool) -> tuple[Column, Sum]:
@@ -24,10 +28,46 @@ def clipped(schema: Schema, name: str, low: object, high: object, *, centered: b
     ColumnTypeError
         For a column that is not a number.
     """
+    column, bottom, top = _bounded(schema, name, low, high)
+    if column.type is Type.FLOAT:
+        return column, _floats(column, float(bottom), float(top), centered=centered)
+    first, end = int(bottom), int(top)  # integers are their own grid
+    statistic = Sum(column.ref, first, end, (first + end) // 2 if centered else 0, 1.0, integer=True)
+    if statistic.reach > LARGEST_STEP:
+        raise BoundsError(
+            f"The bounds ({low}, {high}) of {column.name!r} could overflow an exact 64-bit sum: one row may move "
+            f"it by at most {LARGEST_STEP:,}. Tighten the bounds, or use coarser units, as in "
+            f".assign({_word(column.name)}='{column.name} / 1000')."
+        )
+    return column, statistic
+
+
+def line(schema: Schema, name: str, low: object, high: object) -> Line:
+    """The finest line of at most ``LONGEST`` steps of a power of two between the bounds of a column.
+
+    Raises
+    ------
+    BoundsError, ColumnTypeError
+        As :func:`clipped`, but for bounds that are wide.
+    """
+    column, bottom, top = _bounded(schema, name, low, high)
+    if column.type is Type.FLOAT:
+        width = float(top) - float(bottom)
+        step = math.ldexp(1.0, math.frexp(width / LONGEST)[1])
+        return Line(column.ref, float(bottom), float(top), step, integer=False)
+    first, end = int(bottom), int(top)
+    if end - first >= 2**62:
+        raise BoundsError(f"The bounds ({low}, {high}) of {name!r} are too far apart: tighten them.")
+    bits = max(0, (end - first - 1).bit_length() - (LONGEST.bit_length() - 1))
+    return Line(column.ref, first, end, math.ldexp(1.0, bits), integer=True)
+
+
+def _bounded(schema: Schema, name: str, low: object, high: object) -> tuple[Column, Number, Number]:
+    """A number column and its bounds, given or declared; whole ones of an integer column."""
     column = schema[name]
     if column.type not in (Type.INTEGER, Type.FLOAT):
         raise ColumnTypeError(
-            f"{name!r} is a {column.type.value} column; only numbers have a sum, a mean or a variance. "
+            f"{name!r} is a {column.type.value} column; only numbers have a sum, a mean, a variance or a quantile. "
             f"Turn it into one first, for instance .assign({_word(name)}='cast({name} as double)')."
         )
     if low is None and high is None and column.bounds is not None:
@@ -36,8 +76,12 @@ def clipped(schema: Schema, name: str, low: object, high: object, *, centered: b
     if column.type is Type.FLOAT and not float(bottom) < float(top):
         raise BoundsError(f"The bounds of {name!r} are ({low}, {high}), which are one and the same double: widen them.")
     if column.type is Type.INTEGER:
-        return column, _integers(column, bottom, top, centered=centered)
-    return column, _floats(column, float(bottom), float(top), centered=centered)
+        bottom, top = math.ceil(bottom), math.floor(top)
+        if bottom >= top:
+            raise BoundsError(f"No two integers of {name!r} lie between {low} and {high}: widen the bounds.")
+        if bottom < -(2**63) or top >= 2**63:
+            raise BoundsError(f"The bounds ({low}, {high}) of {name!r} leave the range of 64-bit integers.")
+    return column, bottom, top
 
 
 def bounds(name: str, low: object, high: object) -> tuple[Number, Number]:
@@ -62,23 +106,6 @@ def _number(name: str, value: object, call: str) -> Number:
     if not (number == 0 or 1e-250 < abs(number) < 1e250):
         raise BoundsError(f"A bound of {name!r} is not a finite number of ordinary size: {call}.")
     return number
-
-
-def _integers(column: Column, low: Number, high: Number, *, centered: bool) -> Sum:
-    """Integers are their own grid."""
-    bottom, top = math.ceil(low), math.floor(high)
-    if bottom >= top:
-        raise BoundsError(f"No two integers of {column.name!r} lie between {low} and {high}: widen the bounds.")
-    if bottom < -(2**63) or top >= 2**63:
-        raise BoundsError(f"The bounds ({low}, {high}) of {column.name!r} leave the range of 64-bit integers.")
-    statistic = Sum(column.ref, bottom, top, (bottom + top) // 2 if centered else 0, 1.0, integer=True)
-    if statistic.reach > LARGEST_STEP:
-        raise BoundsError(
-            f"The bounds ({low}, {high}) of {column.name!r} could overflow an exact 64-bit sum: one row may move "
-            f"it by at most {LARGEST_STEP:,}. Tighten the bounds, or use coarser units, as in "
-            f".assign({_word(column.name)}='{column.name} / 1000')."
-        )
-    return statistic
 
 
 def _floats(column: Column, low: float, high: float, *, centered: bool) -> Sum:

@@ -114,6 +114,7 @@ def _clamped(variance: Floats, spread: float, count: Floats) -> Floats:
 
 
 def _root(answer: Answer) -> Answer:
+    assert answer.low is not None and answer.high is not None
     return Answer(np.sqrt(answer.values), np.sqrt(answer.low), np.sqrt(answer.high))
 
 

@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from dpframe.errors import FrameError
 from dpframe.keys import MOST_KEYS, Keys
+from dpframe.lines import Line, Quantile
+from dpframe.mechanisms.ranks import Runs
 from dpframe.plan import Bound, Distinct, Schema, Statistic, Step, Type
 from dpframe.stages import Stage
 
@@ -25,6 +27,11 @@ KNOWN = {
     "dpframe": "dpframe.backends.scan",
 }
 """The backend of a frame, by the library that its class comes from."""
+
+
+Ranking = Callable[[Line, Runs], Mapping[int, Ints]]
+"""From how many rows of some cells stand where on a line to the positions that are chosen there, of each statistic by
+its place among all; on any machine and any number of times the same."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class Request:
     by
         Of groups that are found among the rows: the columns that tell them apart. ``keys`` then are public values of
         some of them, or of none.
+    ranking
+        What quantiles are chosen by, where there are any.
     """
 
     sources: Mapping[str, Type]
@@ -64,6 +73,7 @@ class Request:
     statistics: tuple[Statistic, ...]
     salt: bytes
     by: tuple[str, ...] = ()
+    ranking: Ranking | None = None
 
     @property
     def cells(self) -> int:
@@ -79,6 +89,11 @@ class Request:
     def distinct(self) -> dict[int, Distinct]:
         """The statistics that are no sums over rows, by their place among all."""
         return {at: each for at, each in enumerate(self.statistics) if isinstance(each, Distinct)}
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines on which quantiles are chosen, each once."""
+        return list(dict.fromkeys(each.line for each in self.statistics if isinstance(each, Quantile)))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from dpframe.backends.base import Ints, Request, Sums
 from dpframe.backends.bounds import integers
 from dpframe.backends.exact import absent, add_up, missing, total
+from dpframe.backends.runs import Standing, choices
 from dpframe.kernels.codes import NONE, Table
 from dpframe.plan import Type
 
@@ -46,17 +47,21 @@ def everything(parts: Iterable[tuple[pa.Table, Ints]], request: Request, threads
         Tables in canonical form, and the cell of each of their rows, or −1.
     """
     seen = {at: Seen(request.statistics[at].refs) for at in request.distinct}
+    lines = {line: Standing(line) for line in request.lines}
 
     def added() -> Iterator[Sums]:
         for table, cell in parts:
             for values in seen.values():
                 values.add(table, cell)
+            for standing in lines.values():
+                standing.add(table, cell)
             yield add_up(table, cell, request, threads)
         for at, values in seen.items():
             cells, numbers = np.unique(values.cells(), return_counts=True)
             sums = np.zeros((len(request.statistics), len(cells)), np.int64)
             sums[at] = numbers
             yield Sums(cells, sums)
+        yield from choices({line: standing.runs() for line, standing in lines.items()}, request)
 
     return total(added(), request)
 
@@ -131,7 +136,7 @@ def rows_of(sums: Sums, table: pa.Table, cell: Ints, request: Request) -> Iterat
     """What a Spark task hands over: its sums, and beside them its distinct values, of which equal ones then meet."""
     names = [CELL, *(f"s{at}" for at in range(len(request.statistics)))]
     columns = [pa.array(sums.cells), *(pa.array(row) for row in sums.values)]
-    types = {f"v{at}": _struct(request, each.refs) for at, each in request.distinct.items()}
+    types = value_types(request)
     nothing = {name: pa.nulls(len(sums.cells), type_) for name, type_ in types.items()}
     yield pa.RecordBatch.from_arrays([*columns, *nothing.values()], [*names, *nothing])
     for at, each in request.distinct.items():
@@ -147,6 +152,11 @@ def rows_of(sums: Sums, table: pa.Table, cell: Ints, request: Request) -> Iterat
             structs = {name: struct if name == f"v{at}" else pa.nulls(len(few), other) for name, other in types.items()}
             columns = [few[CELL].combine_chunks(), *[zeros] * len(request.statistics), *structs.values()]
             yield pa.RecordBatch.from_arrays(columns, [*names, *structs])
+
+
+def value_types(request: Request) -> dict[str, pa.StructType]:
+    """Those columns, as Arrow has them."""
+    return {f"v{at}": _struct(request, each.refs) for at, each in request.distinct.items()}
 
 
 def _struct(request: Request, refs: Sequence[str]) -> pa.StructType:

@@ -21,6 +21,7 @@ from dpframe.backends.base import Request, Sums
 from dpframe.kernels.bounding import add_float_squares, add_floats, add_integer_squares, add_integers, add_rows
 from dpframe.kernels.codes import ABSENT, NONE, Table, fold, span
 from dpframe.keys import ARROW, Factor, Keys
+from dpframe.lines import Quantile
 from dpframe.plan import Count, Distinct, Squares, Statistic, Type
 
 Ints = npt.NDArray[np.int64]
@@ -146,7 +147,7 @@ def total(parts: Iterable[Sums], request: Request) -> Sums:
 
 def _add(table: pa.Table, cell: Ints, statistic: Statistic, out: Ints) -> None:
     """Add what each row has to one statistic; a missing value adds nothing."""
-    if isinstance(statistic, Distinct):
+    if isinstance(statistic, Distinct | Quantile):
         return
     if statistic.ref is None:
         add_rows(cell, NONE, out)

@@ -102,7 +102,7 @@ def aggregate(frame: pd.DataFrame, request: Request, keep: Keep | None = None) -
         # What was made of the key columns is not needed any more, and a bound needs memory.
         table = table.select(needed(request))
         bound(table, cell, request, THREADS)
-    if request.distinct:
+    if request.distinct or request.lines:
         return everything([(table, cell)], request, THREADS)
     return exact.add_up(table, cell, request, THREADS)
 

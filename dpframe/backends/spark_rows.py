@@ -24,10 +24,13 @@ from dpframe.backends.base import Keep, Request, Sums
 from dpframe.backends.bounds import bound, id_words, needed, thin
 from dpframe.backends.distinct import put_together, rows_of, value_fields
 from dpframe.backends.spark_packets import FIELDS, PACKET, Packing, Parts, places, unpacked
+from dpframe.backends.spark_runs import FIELDS as RUNS
+from dpframe.backends.spark_runs import apart, beside, met
 from dpframe.backends.spark_stages import SPARK, staged
 from dpframe.backends.spark_totals import kept, totals
 from dpframe.errors import ExpressionError
 from dpframe.keys import ARROW, MOST_CELLS, Factor, Keys
+from dpframe.lines import Quantile
 from dpframe.plan import Count, Distinct, Filter, Join, Squares, Statistic, Sum, Type
 from dpframe.sql import spark_literal
 from dpframe.stages import Match, Stage
@@ -56,10 +59,16 @@ def sums(frame: Any, request: Request, keep: Keep | None = None) -> Any:
     from pyspark.sql import functions as F
 
     rows = located(columns(frame, request), request.keys)
-    if request.keys.size > MOST_CELLS and not request.bounds and not request.distinct:
+    if request.keys.size > MOST_CELLS and not request.bounds and not request.distinct and not request.lines:
         return totals(rows, request, keep)
-    rows = _bounded(rows, request) if request.bounds else rows.selectExpr("cell", *added(request))
-    found = rows.groupBy("cell").agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
+    if request.bounds:
+        rows = _bounded(rows, request)
+    else:
+        rows = apart(rows, added(request), request) if request.lines else rows.selectExpr("cell", *added(request))
+    if request.lines:
+        found = met(rows, request)
+    else:
+        found = rows.groupBy("cell").agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
     return found if keep is None else found.mapInArrow(partial(kept, keep), found.schema)
 
 
@@ -181,6 +190,8 @@ def _added(statistic: Statistic, types: Mapping[str, Type]) -> str:
     """
     if isinstance(statistic, Distinct):
         return f"struct({', '.join(_value(ref, types[ref]) for ref in statistic.refs)})"
+    if isinstance(statistic, Quantile):
+        return "0L"
     ref = statistic.ref
     if ref is None:
         return "1L"
@@ -213,7 +224,7 @@ def _value(ref: str, type_: Type) -> str:
 def _bounded(rows: Any, request: Request) -> Any:
     """Partial sums by cell of the rows that stay within their unit's bounds; lazy."""
     names = ["cell", *(f"s{at}" for at in range(len(request.statistics)))]
-    fields = ", ".join([*(f"{name} bigint" for name in names), *value_fields(request)])
+    fields = ", ".join([*(f"{name} bigint" for name in names), *value_fields(request), *(RUNS if request.lines else [])])
     dealt, narrow, schema = by_unit(rows, request)
     return dealt.mapInArrow(partial(_task, narrow, schema, request.keys.size), fields)
 
@@ -222,7 +233,7 @@ def by_unit(rows: Any, request: Request) -> tuple[Any, Request, pa.Schema]:
     """Packets of what is left of the rows, a unit's rows in one partition; and what tasks must know to unpack them."""
     # Keys and steps stay here: rows carry their cells, and the tasks need only know how many there are.
     types = {ref: request.types[ref] for ref in needed(request)}
-    narrow = replace(request, steps=(), types=types, keys=Keys(()))
+    narrow = replace(request, steps=(), types=types, keys=Keys(()), ranking=None)
     parts = int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))
     schema = pa.schema({"cell": pa.int64(), **{ref: ARROW[type_] for ref, type_ in types.items()}})
     packing = Packing(partial(_deal, narrow, schema, parts), schema, places(parts))
@@ -257,7 +268,8 @@ def _task(
     bound(table, cell, request)
     found = exact.add_up(table, cell, request, n=cells)
     touched = found.values.any(axis=0)
-    yield from rows_of(Sums(found.cells[touched], found.values[:, touched]), table, cell, request)
+    batches = rows_of(Sums(found.cells[touched], found.values[:, touched]), table, cell, request)
+    yield from beside(batches, table, cell, request) if request.lines else batches
 
 
 def local(session: Any, table: pa.Table) -> Any:

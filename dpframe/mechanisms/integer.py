@@ -40,6 +40,7 @@ class Laplace:
 
     scale: float
     name = "discrete Laplace"
+    pure = True
 
     @classmethod
     def calibrate(cls, sensitivity: int, epsilon: Fraction) -> Laplace:
@@ -106,6 +107,7 @@ class Gaussian:
 
     scale: float
     name = "rounded Gaussian"
+    pure = False
 
     @classmethod
     def calibrate(cls, sensitivity_squared: int, rho: Fraction) -> Gaussian:
@@ -156,6 +158,7 @@ class Exact:
     """Adds nothing. Not private: it exists for tests and for prototyping on synthetic data."""
 
     name = "none"
+    pure = False
     scale = 0.0
     variance = 0.0
 

@@ -38,13 +38,14 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from dpframe.accounting import ApproximateDP, Declared, Event, GaussianDP, Joint, PureDP
+from dpframe.accounting import ApproximateDP, Declared, Event, GaussianDP, Joint, PureDP, ZeroConcentratedDP
 from dpframe.accounting import Exact as Rational
 from dpframe.accounting.conversions import gaussian_within, pure_within_gaussian, root_down
-from dpframe.accounting.events import DiscreteLaplace
+from dpframe.accounting.events import DiscreteLaplace, Exponential
 from dpframe.errors import MechanismError, MissingBoundError
 from dpframe.kernels.arguments import SMALLEST_SCALE
-from dpframe.mechanisms import Exact, Gaussian, Laplace, Mechanism
+from dpframe.lines import Quantile
+from dpframe.mechanisms import Exact, ExactRank, Gaussian, Laplace, Mechanism, RankChoice
 from dpframe.plan import Bound, Distinct, GroupBound, RowBound, Statistic, Unit
 from dpframe.query import Question
 
@@ -180,9 +181,10 @@ def analyse(question: Question) -> tuple[Measured, ...]:
 def split(question: Question) -> dict[Statistic, Fraction]:
     """The share of each statistic: equal parts per answer, each divided by its weights, shared ones added."""
     shares: dict[Statistic, Fraction] = {}
+    whole = sum(prepared.part for _, _, prepared in question.answers)
     for _, _, prepared in question.answers:
         for statistic, weight in zip(prepared.statistics, prepared.weights, strict=True):
-            part = Fraction(weight, sum(prepared.weights) * len(question.answers))
+            part = prepared.part / whole * Fraction(weight, sum(prepared.weights))
             shares[statistic] = shares.get(statistic, Fraction(0)) + part
     return shares
 
@@ -211,12 +213,17 @@ def calibrate(
     if mechanism not in ("auto", "laplace", "gaussian"):
         raise MechanismError(f"mechanism is 'auto', 'laplace' or 'gaussian', not {mechanism!r}.")
     if cost is None:
-        return tuple(Calibrated(each, Exact()) for each in measured)
+        return tuple(
+            Calibrated(each, found(each.statistic) if isinstance(each.statistic, Quantile) else Exact())
+            for each in measured
+        )
     if mechanism == "gaussian" or (mechanism == "auto" and not isinstance(cost, PureDP)):
         squared = mu_squared(cost)
         if mechanism == "gaussian" or not pure or _gaussian_is_less(measured, cost, squared):
             return tuple(
-                Calibrated(
+                chosen_gaussian(each, cost, squared)
+                if isinstance(each.statistic, Quantile)
+                else Calibrated(
                     each,
                     Gaussian.calibrate(each.l2_squared, squared * each.share / 2),
                     GaussianDP(Rational(squared * each.share)),
@@ -224,11 +231,15 @@ def calibrate(
                 for each in measured
             )
     epsilon = cost.epsilon if isinstance(cost, PureDP) else pure_epsilon(cost)
-    noises = [Laplace.calibrate(each.l1, epsilon * each.share) for each in measured]
-    return tuple(
-        Calibrated(each, noise, DiscreteLaplace(each.l1, noise.scale, each.l1 // (each.cells or 1), each.cells))
-        for each, noise in zip(measured, noises, strict=True)
-    )
+    done = []
+    for each in measured:
+        if isinstance(each.statistic, Quantile):
+            done.append(chosen_pure(each, epsilon))
+            continue
+        noise = Laplace.calibrate(each.l1, epsilon * each.share)
+        event = DiscreteLaplace(each.l1, noise.scale, each.l1 // (each.cells or 1), each.cells)
+        done.append(Calibrated(each, noise, event))
+    return tuple(done)
 
 
 def mu_squared(cost: Declared) -> Rational:
@@ -263,6 +274,8 @@ def _gaussian_is_less(measured: Sequence[Measured], cost: Declared, squared: Rat
         return True  # a Laplace law of ε has twice the variance of a Gaussian of ρ = ε²/2, and L1 is at least L2
     gained = 0.0
     for each in measured:
+        if isinstance(each.statistic, Quantile):
+            continue
         laplace = Laplace(max(float(each.l1 / (cost.epsilon * each.share)), SMALLEST_SCALE))
         gaussian = Gaussian(max(math.sqrt(each.l2_squared / (squared * each.share)), SMALLEST_SCALE))
         gained += math.log(max(laplace.variance, 1e-300)) - math.log(max(gaussian.variance, 1e-300))
@@ -272,7 +285,44 @@ def _gaussian_is_less(measured: Sequence[Measured], cost: Declared, squared: Rat
 def joint(cost: Declared, calibrated: Sequence[Calibrated]) -> Joint:
     """What the accountant must know of a release of this cost: the cost, and the noises. Laplace noise spends no δ."""
     noises = tuple(each.event for each in calibrated if each.event is not None)
-    if isinstance(cost, PureDP) or not isinstance(calibrated[0].mechanism, Laplace):
+    if isinstance(cost, PureDP) or not all(each.mechanism.pure for each in calibrated):
         return Joint(cost, noises)
     together = Joint(PureDP(pure_epsilon(cost)), noises)
     return together if isinstance(cost, ApproximateDP) else Joint(cost, (together,))
+
+
+def found(statistic: Quantile) -> ExactRank:
+    """The quantile without noise."""
+    return ExactRank(statistic.line, statistic.parts, statistic.at)
+
+
+def chosen_pure(each: Measured, epsilon: Fraction) -> Calibrated:
+    """A quantile of ε: all that are chosen with it have as much, and a level of the recursion an equal part of that.
+
+    A level is one choice for every row, so one unit moves the logarithm of a probability by at most η·L1.
+    """
+    statistic = each.statistic
+    assert isinstance(statistic, Quantile)
+    choice = found(statistic)
+    level = epsilon * each.share * len(statistic.parts) / statistic.levels
+    event = Exponential(Rational(level)) if statistic.at < statistic.levels else None
+    return Calibrated(each, RankChoice.of(choice, level / each.l1, pure=True), event)
+
+
+def chosen_gaussian(each: Measured, cost: Declared, squared: Fraction) -> Calibrated:
+    """A quantile of μ² or ρ. Of ρ, a level costs η²·L2²/8: see :mod:`dpframe.mechanisms.ranks`.
+
+    Of μ², a group in which one unit has at most r rows is η·r-DP, hence Gaussian, and so many are as many times μ².
+    """
+    statistic = each.statistic
+    assert isinstance(statistic, Quantile)
+    choice = found(statistic)
+    level = squared * each.share * len(statistic.parts) / statistic.levels
+    event: Event
+    if isinstance(cost, ZeroConcentratedDP):
+        event = ZeroConcentratedDP(Rational(level / 2))
+        eta = root_down(4 * level / each.l2_squared)
+    else:
+        event, cells = GaussianDP(Rational(level)), each.cells or 1
+        eta = Rational(pure_within_gaussian(level / cells) / (each.l1 // cells))
+    return Calibrated(each, RankChoice.of(choice, eta, pure=False), event if statistic.at < statistic.levels else None)

@@ -30,6 +30,7 @@ from dpframe.accounting import ApproximateDP, Declared, Event, Exact, GaussianDP
 from dpframe.accounting.conversions import gaussian_within, root_up
 from dpframe.accounting.events import DiscreteLaplace
 from dpframe.errors import MechanismError
+from dpframe.lines import Quantile
 from dpframe.privacy.analyse import Calibrated, Measured, calibrate, mu_squared, pure_epsilon
 
 LEAST_DELTA = Fraction(1, 10**10)
@@ -74,6 +75,8 @@ def together(parts: Sequence[Part], total: ApproximateDP, *, pure: bool = True) 
 
 
 def _kinds(part: Part, pure: bool) -> list[str]:
+    if any(isinstance(each.statistic, Quantile) for each in part.measured):
+        raise MechanismError("A quantile is chosen, not noised, and no batch calibrates it: release it outside.")
     if part.mechanism != "auto":
         calibrate(part.measured, part.cost, part.mechanism)  # refuses what is none
         return [part.mechanism]

@@ -1,0 +1,220 @@
+"""Quantiles: the law that is drawn, what it costs between neighbours, and how well it ranks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import dpframe as dp
+from dpframe.lines import BILLION, Line, read
+from dpframe.mechanisms import ranks
+from dpframe.mechanisms.ranks import RankChoice, Runs, exactly
+
+KEY = bytes(range(32))
+
+
+def runs(rows: list[int], cells: int = 1) -> Runs:
+    """The same rows in so many cells."""
+    found = sorted(Counter(rows).items())
+    positions, counts = (np.array([each[i] for each in found] * cells, np.int64) for i in (0, 1))
+    return Runs(np.arange(cells), np.arange(cells + 1) * len(found), positions, counts)
+
+
+def choice(last: int, parts: list[float], eta: float) -> RankChoice:
+    whole = tuple(round(part * BILLION) for part in parts)
+    return RankChoice(Line("c0", 0, last, 1.0, integer=True), whole, 0, eta, True)
+
+
+def law(of: RankChoice, rows: list[int]) -> dict[tuple[int, ...], float]:
+    """The joint law by its definition: every position of every node, one after another."""
+    positions, _, counts = ranks._spread(runs(rows), of.fine) if rows else ([], None, [])
+    stood = sorted(p for p, n in zip(positions, counts, strict=True) for _ in range(int(n)))
+    last = (of.line.last + 1) * of.fine - 1
+    nodes, gamma = ranks._nodes(of.parts, of.eta)
+    so_far: dict[tuple[tuple[int, int], ...], float] = {(): 1.0}
+    for (at, left, right, num, den, shift), g in zip(nodes.tolist(), gamma.tolist(), strict=True):
+        after: dict[tuple[tuple[int, int], ...], float] = {}
+        for chosen, chance in so_far.items():
+            known = dict(chosen)
+            lo, hi = known.get(left, 0), known.get(right, last) if right >= 0 else last
+            mine = [p for p in stood if (left < 0 or p >= known[left]) and (right < 0 or p < known[right])]
+            target = num * len(mine) + (1 if num == 0 else -1) * min(shift, den * len(mine) // 2)
+            weights = []
+            for p in range(lo, hi + 1):
+                under, upto = den * sum(q < p for q in mine), den * sum(q <= p for q in mine)
+                weights.append(math.exp(-g * max(0, under - target, target - upto)))
+            for p, weight in zip(range(lo, hi + 1), weights, strict=True):
+                key = (*chosen, (at, p))
+                after[key] = after.get(key, 0.0) + chance * weight / sum(weights)
+        so_far = after
+    out: dict[tuple[int, ...], float] = {}
+    for chosen, chance in so_far.items():
+        answer = tuple(p for _, p in sorted(chosen))
+        out[answer] = out.get(answer, 0.0) + chance
+    return out
+
+
+@pytest.mark.parametrize("parts", [[0.5], [0.1], [0], [1], [0.25, 0.5], [0, 0.5, 1]])
+@pytest.mark.parametrize("eta", [0.3, 1.5])
+def test_between_neighbours_no_chance_moves_by_more_than_the_levels_cost(
+    monkeypatch: pytest.MonkeyPatch, parts: list[float], eta: float
+) -> None:
+    monkeypatch.setattr(ranks, "FINE", 2)
+    of = choice(3 if len(parts) > 1 else 5, parts, eta)
+    levels, worst = len(parts).bit_length(), 0.0
+    draw = np.random.default_rng(1)
+    tables = [[], [0], [3], [1, 1, 1, 1], [0, 1, 2, 3], *(draw.integers(0, 4, n).tolist() for n in (3, 5, 6, 8, 9))]
+    for rows in tables:
+        here = law(of, rows)
+        for more in itertools.chain(([v] for v in range(4)), [[0, 3], [2, 2]]):
+            there = law(of, rows + more)
+            losses = [math.log(there[each] / here[each]) for each in here]
+            assert max(map(abs, losses)) <= eta * levels * len(more) * (1 + 1e-9)
+            # The bounded range, by which a single choice costs eta**2/8 of rho.
+            if levels == 1:
+                assert max(losses) - min(losses) <= eta * len(more) * (1 + 1e-9)
+            worst = max(worst, max(map(abs, losses)) / len(more))
+    assert worst > eta / 3  # the check has teeth: much less noise would not pass it
+
+
+@pytest.mark.parametrize(("parts", "rows"), [([0.5], [0, 2, 2, 5, 9]), ([0.2], []), ([0], [3, 4, 4, 6] * 3)])
+def test_what_is_drawn_has_the_law_and_no_other(parts: list[float], rows: list[int]) -> None:
+    of, n = choice(9, parts, 0.8), 40_000
+    drawn = read(of.choose(runs(rows, n), KEY, 3)[0]).astype(int)
+    seen = np.bincount(drawn, minlength=10)
+
+    def p(scale: float) -> float:
+        expected = law(choice(9, parts, 0.8 * scale), rows)
+        return float(stats.chisquare(seen, [n * expected[position,] for position in range(10)]).pvalue)
+
+    assert p(1) > 1e-9
+    if rows:
+        assert p(1.3) < 1e-9 and p(0.7) < 1e-9
+
+
+def test_several_at_once_have_the_joint_law(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "FINE", 2)
+    of, n, rows = choice(3, [0.25, 0.5, 0.9], 1.0), 60_000, [0, 1, 1, 1, 2, 3, 3]
+    drawn = np.stack([read(each).astype(int) for each in of.choose(runs(rows, n), KEY, 0)], axis=1)
+
+    def p(scale: float) -> float:
+        expected: Counter[tuple[int, ...]] = Counter()
+        for answer, chance in law(choice(3, [0.25, 0.5, 0.9], scale), rows).items():
+            expected[tuple(position // 2 for position in answer)] += chance  # type: ignore[assignment]
+        seen = Counter(map(tuple, drawn.tolist()))
+        assert set(seen) <= set(expected)
+        keys = sorted(expected)
+        return float(stats.chisquare([seen[key] for key in keys], [n * expected[key] for key in keys]).pvalue)
+
+    assert p(1) > 1e-9 and p(1.3) < 1e-9 and p(0.7) < 1e-9
+
+
+@pytest.mark.parametrize("last", [1, 100, 2**20, 2**44])
+@pytest.mark.parametrize("eta", [1e-3, 0.5, 40.0])
+def test_the_filter_and_arbitrary_precision_agree(monkeypatch: pytest.MonkeyPatch, last: int, eta: float) -> None:
+    draw = np.random.default_rng(last % 97)
+    of = choice(last, [0, 0.1, 1 / 3, 0.5, 0.99], eta)
+    n = 40
+    tables = [np.sort(draw.integers(0, min(last, 50) + 1, draw.integers(0, 40))) for _ in range(n)]
+    each = [np.unique(rows, return_counts=True) for rows in tables]
+    begin = np.append(0, np.cumsum([len(positions) for positions, _ in each]))
+    positions, counts = (np.concatenate([one[i] for one in each]).astype(np.int64) for i in (0, 1))
+    fast = of.choose(Runs(np.arange(n) * 7, begin, positions, counts), KEY, 1)
+
+    def undecided(begin: Any, positions: Any, before: Any, last: Any, nodes: Any, gamma: Any, *rest: Any) -> None:
+        rest[-1][:] = False
+
+    monkeypatch.setattr(ranks, "choose", undecided)
+    slow = of.choose(Runs(np.arange(n) * 7, begin, positions, counts), KEY, 1)
+    assert [a.tolist() for a in fast] == [b.tolist() for b in slow]
+
+
+def test_more_bits_are_drawn_until_a_choice_is_certain() -> None:
+    nodes = ranks._nodes((BILLION // 2,), 1.0)
+    asked = []
+
+    def more(place: int, turn: int) -> int:
+        asked.append((place, turn))
+        return 0 if turn < 2 else 12345
+
+    words = np.array([[0, (1 << 64) // 3]], np.uint64)
+    found = exactly(np.array([4]), np.array([1]), 8, nodes, words, more)
+    assert 0 <= found[0] <= 8
+    # A third of the first word's range is where one of three positions ends: more bits decide.
+    assert exactly(np.empty(0, int), np.empty(0, int), 2, nodes, words, more)[0] in (0, 1) and asked
+
+
+def test_a_shift_of_the_rows_and_the_scale_of_the_answer() -> None:
+    """With plenty of budget a quantile lies between the rows around it; and a cell's number decides its words."""
+    of = choice(1000, [0.5], 30.0)
+    found = read(of.choose(runs([100, 200, 300, 400, 500], 500), KEY, 0)[0])
+    assert ((found >= 300) & (found <= 300)).mean() > 0.99
+    assert len(set(read(of.choose(runs([], 500), KEY, 0)[0]).tolist())) > 300
+
+
+@pytest.mark.parametrize(("cost", "ratio"), [({"epsilon": 1}, 2.2), ({"rho": 0.05}, 1.4)])
+def test_nine_of_one_list_are_closer_than_nine_one_by_one(cost: dict[str, float], ratio: float) -> None:
+    draw = np.random.default_rng(2)
+    values = np.sort(np.clip(draw.lognormal(3, 0.8, 1000), 0, 1000))
+    private = pd.DataFrame({"x": values}).dp.protect()
+    parts = [i / 10 for i in range(1, 10)]
+    joint = private.agg(dp.quantile("x", parts, 0, 1000))
+    apart = private.agg(**{f"q{part}": dp.quantile("x", part, 0, 1000) for part in parts})
+
+    def error(query: Any) -> float:
+        off = []
+        for _ in range(60):
+            answer = query.release(budget=dp.Budget(rho=9), **cost).iloc[0].to_numpy()
+            off.append(np.abs(np.searchsorted(values, answer) / 1000 - parts).mean())
+        return float(np.median(off))
+
+    together = error(joint)
+    assert error(apart) / together > ratio
+    assert together < 0.008  # half a per cent of 1000 rows, with room for 60 draws
+
+
+def test_equal_rows_do_not_pull_the_others_along() -> None:
+    """Half of the rows are one value: the quantiles on both sides of it are still where they should be."""
+    rows = np.repeat([0, 5, 9], [3000, 5000, 2000])
+    private = pd.DataFrame({"x": rows}).dp.protect()
+    query = private.agg(dp.quantile("x", [0.25, 0.35, 0.5, 0.75, 0.85], 0, 10))
+    answer = query.release(epsilon=2, budget=dp.Budget(epsilon=2)).iloc[0].tolist()
+    assert answer == [0, 5, 5, 5, 9]
+
+
+def test_a_least_value_is_one_of_the_least_rows() -> None:
+    draw = np.random.default_rng(5)
+    ages = draw.integers(18, 91, 2000)
+    query = pd.DataFrame({"age": ages}).dp.protect().agg(dp.min("age", 0, 150), dp.max("age", 0, 150))
+    ends = np.array([query.release(epsilon=2, budget=dp.Budget(epsilon=2)).iloc[0] for _ in range(60)])
+    # Some 60 years of each 10,000 are above all rows, and as many weigh as one near the target.
+    assert ((ends[:, 0] >= 18) & (ends[:, 0] <= 21)).mean() > 0.85
+    assert ((ends[:, 1] >= 87) & (ends[:, 1] <= 90)).mean() > 0.85
+
+
+def test_costs_add_up_to_what_was_asked() -> None:
+    from dpframe.accounting.costs import cost
+    from dpframe.privacy import analyse, calibrate
+
+    private = pd.DataFrame({"x": [1.0], "u": ["a"]}).dp.protect(id="u").bound(groups=3, rows_per_group=2)
+    query = private.agg(q=dp.quantile("x", [0.1, 0.2, 0.3, 0.4], 0, 1), n=dp.count(), m=dp.median("x", 0, 1))
+    measured = analyse(query.question)
+    for asked in (cost(epsilon=1), cost(rho=0.5), cost(mu=1), cost(epsilon=1, delta=1e-6)):
+        calibrated = calibrate(measured, asked)
+        levels = [each for each in calibrated if isinstance(each.mechanism, RankChoice) and each.event is not None]
+        assert len(levels) == 3 + 1
+        etas = [Fraction(each.mechanism.eta) * each.measured.l1 for each in levels]
+        if "epsilon" in str(asked):
+            assert sum(etas) <= Fraction(2, 3) and float(sum(etas)) == pytest.approx(2 / 3)
+        if "rho" in str(asked):
+            spent = sum(Fraction(e.mechanism.eta) ** 2 * e.measured.l2_squared / 8 for e in levels)
+            assert spent <= Fraction(1, 3) and float(spent) == pytest.approx(1 / 3)
+        assert calibrated[0].mechanism.eta == calibrated[3].mechanism.eta
