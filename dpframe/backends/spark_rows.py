@@ -224,7 +224,9 @@ def _value(ref: str, type_: Type) -> str:
 def _bounded(rows: Any, request: Request) -> Any:
     """Partial sums by cell of the rows that stay within their unit's bounds; lazy."""
     names = ["cell", *(f"s{at}" for at in range(len(request.statistics)))]
-    fields = ", ".join([*(f"{name} bigint" for name in names), *value_fields(request), *(RUNS if request.lines else [])])
+    fields = ", ".join(
+        [*(f"{name} bigint" for name in names), *value_fields(request), *(RUNS if request.lines else [])]
+    )
     dealt, narrow, schema = by_unit(rows, request)
     return dealt.mapInArrow(partial(_task, narrow, schema, request.keys.size), fields)
 

@@ -44,6 +44,7 @@ from dpframe.kernels.chacha import cell_key, words_at
 from dpframe.kernels.ranks import choose
 from dpframe.kernels.refine import context, keyed_bits
 from dpframe.lines import BILLION, Line, written
+from dpframe.mechanisms.integer import Cells
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -189,7 +190,7 @@ class RankChoice:
             out[c] = exactly(positions[mine], counts[mine], last, (nodes, gamma), words[c], more)
         return [written((out[:, at] // self.fine).astype(np.float64)) for at in range(m)]
 
-    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Ints | None = None) -> Ints:
+    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Cells | None = None) -> Ints:
         """What was chosen where the rows are, and a choice without rows wherever there were none."""
         return _completed(self, exact, key, stream - self.at, start, cells)
 
@@ -225,19 +226,19 @@ class ExactRank:
             found.append(written(np.where(end > first, place, np.nan)))
         return found
 
-    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Ints | None = None) -> Ints:
+    def add(self, exact: Ints, key: bytes, stream: int, start: int = 0, cells: Cells | None = None) -> Ints:
         """What was found, and NaN wherever there are no rows."""
         return _completed(self, exact, key, stream - self.at, start, cells)
 
 
 def _completed(
-    choice: RankChoice | ExactRank, exact: Ints, key: bytes, stream: int, start: int, cells: Ints | None
+    choice: RankChoice | ExactRank, exact: Ints, key: bytes, stream: int, start: int, cells: Cells | None
 ) -> Ints:
     empty = np.flatnonzero(exact == UNSET)
     if not empty.size:
         return exact
     done = exact.copy()
-    named = start + empty if cells is None else cells[empty]
+    named = start + empty if cells is None else cells[empty].astype(np.int64, copy=False)
     done[empty] = choice.choose(Runs.none(named), key, stream)[choice.at]
     return done
 

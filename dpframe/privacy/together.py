@@ -31,6 +31,7 @@ from dpframe.accounting.conversions import gaussian_within, root_up
 from dpframe.accounting.events import DiscreteLaplace
 from dpframe.errors import MechanismError
 from dpframe.lines import Quantile
+from dpframe.mechanisms import ExactRank, RankChoice
 from dpframe.privacy.analyse import Calibrated, Measured, calibrate, mu_squared, pure_epsilon
 
 LEAST_DELTA = Fraction(1, 10**10)
@@ -84,7 +85,10 @@ def _kinds(part: Part, pure: bool) -> list[str]:
 
 
 def _spread(noised: Noised) -> float:
-    return sum(math.log(max(each.mechanism.variance, 1e-300)) for part in noised for each in part)
+    noises = [each.mechanism for part in noised for each in part]
+    return sum(
+        math.log(max(noise.variance, 1e-300)) for noise in noises if not isinstance(noise, RankChoice | ExactRank)
+    )
 
 
 def _least(parts: Sequence[Part], kinds: Sequence[str], total: ApproximateDP) -> Noised:

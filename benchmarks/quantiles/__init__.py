@@ -1,0 +1,1 @@
+"""How far off quantiles are, and how long they take."""
