@@ -149,6 +149,7 @@ class Finish:
     def reach(self, at_least: Threshold) -> Reach:
         """The cells that may come out: those that noise alone lifts, and how others are told."""
         mechanism, stream = self.mechanisms[at_least.statistic], list(self.mechanisms).index(at_least.statistic)
+        assert not isinstance(mechanism, RankChoice | ExactRank)  # only a count or a sum decides
         lifted, noise = mechanism.exceeding(len(self.keys), at_least.steps, self.key, STREAMS)
         return Reach(mechanism, stream, self.key, at_least.steps, lifted, noise)
 
