@@ -204,7 +204,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
 def test_what_cannot_be_in_a_batch_is_refused_and_costs_nothing(
     ask: Any, kind: type[Exception], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "aggregate", lambda frame, request: pytest.fail("the data were read"))
+    monkeypatch.setattr(backend, "aggregate", lambda *arguments: pytest.fail("the data were read"))
     budget = dp.Budget(epsilon=2, delta=1e-3)
     with pytest.raises(kind, match=says), budget, dp.batch():
         ask()
@@ -247,11 +247,11 @@ def test_a_block_that_fails_releases_nothing() -> None:
 def test_an_engine_that_fails_keeps_the_charge(monkeypatch: pytest.MonkeyPatch) -> None:
     aggregate, calls = backend.aggregate, []
 
-    def second_fails(frame: Any, request: Any) -> Any:
-        calls.append(request)
+    def second_fails(*arguments: Any) -> Any:
+        calls.append(arguments)
         if len(calls) == 2:
             raise ValueError("SECRET")
-        return aggregate(frame, request)
+        return aggregate(*arguments)
 
     monkeypatch.setattr(backend, "aggregate", second_fails)
     budget = dp.Budget(epsilon=2, delta=1e-3)

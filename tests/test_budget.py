@@ -262,7 +262,7 @@ def test_history_is_a_frame_with_a_running_total() -> None:
 def test_a_failing_engine_keeps_the_charge_and_tells_no_value(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(frame: object, request: object) -> None:
+    def fail(*arguments: object) -> None:
         try:
             raise KeyError("SECRET-4711")
         except KeyError:
@@ -280,7 +280,7 @@ def test_a_failing_engine_keeps_the_charge_and_tells_no_value(
 
 
 def test_a_refusal_before_reading_charges_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend, "aggregate", lambda frame, request: pytest.fail("the data were read"))
+    monkeypatch.setattr(backend, "aggregate", lambda *arguments: pytest.fail("the data were read"))
     budget = dp.Budget(1)
     private = TABLE.dp.protect()
     refused: list[tuple[Callable[[], object], type[Exception]]] = [
