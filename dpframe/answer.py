@@ -141,6 +141,7 @@ class Finish:
             columns[name] = pa.array(answer.values)
             if self.intervals and answer.low is not None:
                 columns |= {f"{name}_low": pa.array(answer.low), f"{name}_high": pa.array(answer.high)}
+                columns[f"{name}_reliable"] = pa.array(answer.reliable)
         # Not what is null in these rows, but what may be: the types of a release depend on the plan alone.
         null = dict(zip(self.by, nulls, strict=True))
         fields = [pa.field(name, column.type, null.get(name, False)) for name, column in columns.items()]

@@ -12,6 +12,7 @@ from dpframe.aggregates import Aggregate, Histogram, Prepared, QuantileOf, Quant
 from dpframe.beyond import Beyond
 from dpframe.direct import Direct
 from dpframe.errors import ColumnTypeError, KeysError, PlanError
+from dpframe.expected import errors
 from dpframe.explain import Shown, explanation
 from dpframe.keys import Keys, for_columns, grouping
 from dpframe.plan import (
@@ -281,9 +282,9 @@ class PrivateFrame(Direct, Beyond, Shown):
         given = None if keys is None else for_columns(columns, keys)
         return GroupedFrame(self, columns, grouping(self.plan.schema, columns, given))
 
-    def agg(self, *unnamed: Aggregate, **named: Aggregate) -> Query:
+    def agg(self, *unnamed: Aggregate, share: Any = None, **named: Aggregate) -> Query:
         """Aggregates of all rows as one group; see :meth:`GroupedFrame.agg`."""
-        return GroupedFrame(self, (), Keys(())).agg(*unnamed, **named)
+        return GroupedFrame(self, (), Keys(())).agg(*unnamed, share=share, **named)
 
     def _with(self, **changes: Any) -> PrivateFrame:
         return PrivateFrame(self.source, replace(self.plan, **changes))
@@ -300,13 +301,15 @@ class GroupedFrame(Direct, Shown):
     by: tuple[str, ...]
     keys: Keys
 
-    def agg(self, *unnamed: Aggregate, **named: Aggregate) -> Query:
+    def agg(self, *unnamed: Aggregate, share: Any = None, **named: Aggregate) -> Query:
         """Several aggregates of each group in one release, sharing the statistics they have in common.
 
         Parameters
         ----------
         *unnamed, **named
             :func:`dpframe.count`, :func:`dpframe.mean` and others; the names are the answer's columns.
+        share
+            ``{"books": 2}``: of the release's cost, an answer's part is so many times that of one not named.
 
         Raises
         ------
@@ -325,21 +328,28 @@ class GroupedFrame(Direct, Shown):
         ['level', 'readers', 'books']
         """
         several: list[tuple[str, Any]] = [(getattr(a, "label", ""), a) for a in unnamed] + list(named.items())
-        wanted = [one for name, a in several for one in (a.each(name) if isinstance(a, Quantiles) else [(name, a)])]
+        if hasattr(share, "prepare"):  # an answer of that name
+            several, share = [*several, ("share", share)], None
+        weights = {} if share is None else steps.shares(share, [name for name, _ in several])
+        apart = [(name, a.each(name) if isinstance(a, Quantiles) else [(name, a)]) for name, a in several]
+        wanted = [(*one, weights.get(name)) for name, each in apart for one in each]
         if not wanted:
             raise PlanError("Name at least one aggregate, as in .agg(readers=dp.count()).")
         if len(wanted) == 1 and isinstance(histogram := wanted[0][1], Histogram):
             return self._binned(histogram).agg(**{wanted[0][0]: aggregates.count()})
         schema = self.frame.plan.schema
         answers: list[tuple[str, str, Prepared]] = []
-        for name, aggregate in wanted:
+        for name, aggregate, weight in wanted:
             if not hasattr(aggregate, "prepare"):
                 raise PlanError(f".agg() takes aggregates such as dp.count(), not {aggregate!r} for {name!r}.")
             if name in self.by or name in (other for other, _, _ in answers):
                 raise PlanError(f"Two columns of the answer would be called {name!r}: name one otherwise.")
-            answers.append((name, str(aggregate), aggregate.prepare(schema)))
+            text, prepared = str(aggregate), aggregate.prepare(schema)
+            if weight is not None:
+                text, prepared = f"{text} at share {weight}", replace(prepared, part=prepared.part * weight)
+            answers.append((name, text, prepared))
         question = Question(self.frame.plan, self.by, self.keys, tuple(answers))
-        if question.finds and any(isinstance(each, QuantileOf) for _, each in wanted):
+        if question.finds and any(isinstance(each, QuantileOf) for _, each, _ in wanted):
             raise PlanError("A quantile needs public groups: give .groupby() their keys, as in keys=['a', 'b'].")
         return Query(self.frame.source, question)
 
@@ -397,6 +407,24 @@ class Query(Shown):
         """
         print(explanation(self.question, at_least, mechanism, **cost))
 
+    def error(self, *, mechanism: str = "auto", ci: float | None = None, rows: int | None = None, **cost: Any) -> Any:
+        """What error to expect of each answer at a cost: a pandas frame, a row for each. Reads no data, is free.
+
+        ``half_width`` is half of the interval that ``ci=`` gives, by default 0.95. That of a mean, variance or quantile
+        depends on a group's rows: NaN, or with ``rows=`` that of so many, spread evenly over the bounds. ``ranks`` is
+        by how much the rank of a quantile is typically off.
+
+        Examples
+        --------
+        >>> import pandas as pd, dpframe as dp
+        >>> private = pd.DataFrame({"books": [3, 5]}).dp.protect()
+        >>> private.agg(n=dp.count(), b=dp.mean("books", 0, 22)).error(epsilon=1, rows=500)[["answer", "half_width"]]
+          answer  half_width
+        0      n    5.000000
+        1      b    0.204453
+        """
+        return errors(self.question, mechanism, ci, rows, **cost).to_pandas()
+
     def release(
         self,
         *,
@@ -423,8 +451,8 @@ class Query(Shown):
         budget
             The budget to charge; None is the innermost ``with dp.Budget(...)`` block's.
         ci
-            A confidence such as 0.95: every answer ``x`` then comes with the ends of its interval,
-            ``x_low`` and ``x_high``, from the exact law of the noise. Clipping and bounding are not in it.
+            A confidence such as 0.95: every answer ``x`` but quantiles then comes with the ends of its interval, by
+            the exact law of the noise, and ``x_reliable``: False if its rows, or a sum, are within their noise.
         at_least
             A positive number T in the answer's units: only cells whose *noisy* answer is at least T come out, at the
             cost of those alone, from any number of keys below 2**62. Among several answers ``{"readers": 40}`` names
@@ -459,7 +487,7 @@ class Query(Shown):
         ...     budget.remaining
         0.7
         >>> list(answer.columns), answer.shape
-        (['books_mean', 'books_mean_low', 'books_mean_high'], (1, 3))
+        (['books_mean', 'books_mean_low', 'books_mean_high', 'books_mean_reliable'], (1, 4))
         """
         cost = {"epsilon": epsilon, "delta": delta, "rho": rho, "mu": mu}
         answer = release_found if self.question.finds else release

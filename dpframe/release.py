@@ -268,7 +268,7 @@ def presentable(question: Question, *, intervals: bool, all_cells: bool) -> None
         )
     names = [*question.by, *(name for name, _, _ in question.answers)]
     if intervals:
-        names += [f"{name}{end}" for name, _, _ in question.answers for end in ("_low", "_high")]
+        names += [f"{name}{end}" for name, _, _ in question.answers for end in ("_low", "_high", "_reliable")]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise PlanError(f"Two columns of the answer would be called {twice!r}: name one otherwise in .agg().")

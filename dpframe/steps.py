@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from dpframe import aggregates, sql
+from dpframe.accounting import Exact
+from dpframe.accounting.costs import exact
 from dpframe.errors import ColumnTypeError, PlanError
 from dpframe.keys import declared, listed_values
 from dpframe.plan import Column, Cut, Define, Expression, Filter, Number, Schema, Type, Unit, at_least_one
@@ -165,3 +167,19 @@ def put(plan: Plan, name: str, value: Expression, **known: Any) -> Plan:
     column = Column(name, ref, value.type, value.nullable, **known)
     schema = Schema(plan.schema.columns, plan.schema.width + 1).put(column)
     return replace(plan, schema=schema, steps=(*plan.steps, Define(name, ref, value)))
+
+
+def shares(asked: object, names: Sequence[str]) -> dict[str, Exact]:
+    """How many times the part of any other answer some have of a release's cost.
+
+    Raises
+    ------
+    PlanError, InvalidCostError
+        For what is no mapping of answers, and for what is no positive number.
+    """
+    if not isinstance(asked, Mapping):
+        raise PlanError(f"share= says of which answers, as in share={{{names[0]!r}: 2}}, not {asked!r}.")
+    for name in asked:
+        if name not in names:
+            raise PlanError(f"share= names {name!r}, which is none of the answers: {', '.join(names)}.")
+    return {name: exact(weight, f"share of {name!r}") for name, weight in asked.items()}

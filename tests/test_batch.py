@@ -166,7 +166,9 @@ def test_releases_of_a_batch_come_at_its_end() -> None:
             assert len(budget.history()) == 0
         first, second = (each.value for each in pending)
     assert (budget.remaining, budget.remaining_delta, budget.filter) == (0, 0, "sum")
-    assert list(first.columns) == ["page", "count", "count_low", "count_high"] and len(second) == len(PAGES)
+    assert list(first.columns) == ["page", "count", "count_low", "count_high", "count_reliable"] and len(second) == len(
+        PAGES
+    )
     assert first.dp.release_info().cost == "epsilon=2, delta=0.00001, for 2 releases together"
     history = budget.history()
     assert history["query"].tolist() == ["batch of 2: groupby(page): count=count(); groupby(page): x_sum=sum(x, 0, 4)"]

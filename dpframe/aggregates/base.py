@@ -30,14 +30,23 @@ class Noisy:
     values: Ints
     half_width: int
 
+    @property
+    def clear(self) -> npt.NDArray[np.bool_]:
+        """Where it is further from 0 than its noise goes, (cells,); everywhere when it is exact."""
+        return (np.abs(self.values) > self.half_width) | (self.half_width == 0)
+
 
 @dataclass(frozen=True)
 class Answer:
-    """An output column: values with the ends of their confidence intervals, each (cells,), where they have any."""
+    """An output column: values with the ends of their confidence intervals, each (cells,), where they have any.
+
+    ``reliable`` is False where the number of rows, or the answer itself, is within its own noise.
+    """
 
     values: npt.NDArray[Any]
     low: npt.NDArray[Any] | None
     high: npt.NDArray[Any] | None
+    reliable: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

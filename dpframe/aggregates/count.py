@@ -25,7 +25,7 @@ class CountRows:
 def finish(parts: Sequence[Noisy]) -> Answer:
     """A noisy count is unbiased and may be negative; clamping it would bias every sum of counts."""
     (rows,) = parts
-    return Answer(rows.values, rows.values - rows.half_width, rows.values + rows.half_width)
+    return Answer(rows.values, rows.values - rows.half_width, rows.values + rows.half_width, rows.clear)
 
 
 def count() -> CountRows:

@@ -57,7 +57,7 @@ def finish(statistic: Sum, parts: Sequence[Noisy]) -> Answer:
     if rows.half_width == 0:
         empty = rows.values == 0
         values, bottom, top = (np.where(empty, np.nan, column) for column in (values, bottom, top))
-    return Answer(values, bottom, top)
+    return Answer(values, bottom, top, rows.clear)
 
 
 def mean(column: str, low: Number | None = None, high: Number | None = None) -> Mean:

@@ -35,8 +35,8 @@ def finish(statistic: Sum, parts: Sequence[Noisy]) -> Answer:
     (total,) = parts
     low, high = total.values - total.half_width, total.values + total.half_width
     if statistic.integer:
-        return Answer(total.values, low, high)
-    return Answer(total.values * statistic.grid, low * statistic.grid, high * statistic.grid)
+        return Answer(total.values, low, high, total.clear)
+    return Answer(total.values * statistic.grid, low * statistic.grid, high * statistic.grid, total.clear)
 
 
 def sum(column: str, low: Number | None = None, high: Number | None = None) -> SumOf:

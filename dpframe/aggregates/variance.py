@@ -84,8 +84,8 @@ def finish(deviations: Sum, squared: Squares, parts: Sequence[Noisy]) -> Answer:
     )
     if rows.half_width == 0:
         values, bottom, top = (np.where(rows.values < 2, np.nan, each) for each in found)
-        return Answer(values, bottom, top)
-    return Answer(*found)
+        return Answer(values, bottom, top, rows.clear)
+    return Answer(*found, rows.clear)
 
 
 def _variance(count: Floats, total: Floats, square: Floats, shift: float) -> Floats:
@@ -115,7 +115,7 @@ def _clamped(variance: Floats, spread: float, count: Floats) -> Floats:
 
 def _root(answer: Answer) -> Answer:
     assert answer.low is not None and answer.high is not None
-    return Answer(np.sqrt(answer.values), np.sqrt(answer.low), np.sqrt(answer.high))
+    return Answer(np.sqrt(answer.values), np.sqrt(answer.low), np.sqrt(answer.high), answer.reliable)
 
 
 def var(column: str, low: Number | None = None, high: Number | None = None) -> Variance:
