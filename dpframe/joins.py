@@ -76,7 +76,9 @@ def join(plan: Plan, other: Plan, frame: Any, on: Any, max_matches: Any, unique:
         plan,
         schema=Schema(columns, width + len(types)),
         steps=(*plan.steps, *left, match),
-        unit=replace(plan.unit, beside=(*plan.unit.beside, other.unit)) if rows else plan.unit,
+        unit=replace(plan.unit, beside=(*plan.unit.beside, replace(other.unit, beside=()), *other.unit.beside))
+        if rows
+        else plan.unit,
         bounds=(*plan.bounds, *(_brought(bound, at) for bound in other.bounds)),
     )
 

@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -59,60 +59,68 @@ def _applied(step: Apply, table: pa.Table, calls: Iterator[tuple[int, Any]]) -> 
 
 
 def _rows(step: Apply, table: pa.Table) -> list[Row]:
-    """Rows as dicts of plain Python values under the user's names; null and NaN are None, and −0.0 is 0.0."""
-    columns = {}
-    for name, ref in step.takes:
-        values = table[ref]
-        if pa.types.is_floating(values.type):
-            values = pc.add(pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values), 0.0)
-        columns[name] = values
+    """Rows as dicts of plain Python values under the user's names."""
+    columns = {name: _plain(table[ref]) for name, ref in step.takes}
     rows: list[Row] = pa.table(columns).to_pylist() if columns else [{} for _ in range(len(table))]
     return rows
 
 
+def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column in which null and NaN are null, −0.0 is 0.0, and text is text."""
+    if pa.types.is_dictionary(values.type):
+        return values.cast(values.type.value_type)
+    if not pa.types.is_floating(values.type):
+        return values
+    return pc.add(pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values), 0.0)
+
+
 def _by_id(step: Apply, table: pa.Table) -> Iterator[tuple[int, list[Row]]]:
     """All rows of each id, in an order that they alone decide, and where the first of them stands."""
-    rows, of = _rows(step, table), dict[Any, list[int]]()
-    for at, id_ in enumerate(table[step.id].to_pylist()):
-        if id_ is not None:
-            of.setdefault(id_, []).append(at)
-    for places in of.values():
-        mine = [rows[at] for at in places]
-        yield places[0], sorted(mine, key=lambda row: [(value is not None, value) for value in row.values()])
+    refs = list(dict.fromkeys([step.id, *(ref for _, ref in step.takes)]))
+    by_value = pa.table({ref: _plain(table[ref]) for ref in refs})
+    order = pc.sort_indices(by_value, sort_keys=[(ref, "ascending") for ref in refs], null_placement="at_start")
+    ids, rows = by_value[step.id].take(order).to_pylist(), _rows(step, by_value.take(order))
+    ends = [at for at in range(1, len(ids)) if ids[at] != ids[at - 1]] + [len(ids)]
+    for begin, end in pairwise([0, *ends]):
+        if end > begin and ids[begin] is not None:
+            yield order[begin].as_py(), rows[begin:end]
 
 
 def _call(step: Apply, argument: Any) -> list[tuple[Any, ...]]:
     """The rows that one call returns, or one row of the declared constants when anything at all is wrong with them."""
     try:
         found = step.function(argument)
-        most = None if step.id is not None else step.most + 1
-        rows = list(islice(found, most)) if step.flat else [found]
-        if len(rows) == most and step.flat:
+        if not step.flat:
+            return [_values(step, found)]
+        most = None if step.id is not None else step.most
+        rows = [_values(step, row) for row in islice(found, None if most is None else most + 1)]
+        if most is not None and len(rows) > most:
             raise ValueError
-        return [tuple(_fitting(row[gives.name], gives.type) for gives in step.gives) for row in _mappings(rows)]
+        return rows
     except BaseException:  # SystemExit and KeyboardInterrupt too: whatever a row can raise would tell of it
         return [tuple(gives.default for gives in step.gives)]
 
 
-def _mappings(rows: list[Any]) -> list[Mapping[str, Any]]:
-    if not all(isinstance(row, Mapping) for row in rows):
+def _values(step: Apply, row: Any) -> tuple[Any, ...]:
+    if type(row) is not dict and not isinstance(row, Mapping):
         raise TypeError
-    return rows
+    return tuple([_fitting(row[gives.name], gives.type) for gives in step.gives])
 
 
 def _fitting(value: Any, type_: Type) -> Any:
     """The value as its type holds it, as a plain Python object; raises for what does not fit."""
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):  # a numpy scalar
-        value = value.item()
     if value is None:
         return None
+    if type_ is Type.FLOAT and type(value) is float:  # as most values are, and what follows is slower
+        return value + 0.0 if value == value else None
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):  # a numpy scalar
+        return _fitting(value.item(), type_)
     if type_ is Type.BOOLEAN and isinstance(value, bool):
         return value
     if type_ is Type.INTEGER and isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
         return int.__index__(value)
     if type_ is Type.FLOAT and isinstance(value, int | float) and not isinstance(value, bool):
-        double = float(value)
-        return None if double != double else double + 0.0
+        return _fitting(float(value), type_)
     if type_ is Type.STRING and isinstance(value, str):
         text = str.__str__(value)
         text.encode()  # half a surrogate pair is no text

@@ -171,6 +171,12 @@ def test_a_function_of_all_rows_of_an_id(engine: Engine) -> None:
     assert called.columns == ["user", "seen", "many"]
     assert seen(engine, called.bound(rows=5), wanted) == dict.fromkeys(wanted, 1)
     assert engine.rows(exactly(called.bound(rows=1).sum("many", 0, 9)))["many_sum"][0] == 4
+    kinds = table(engine).dp.protect(id="user")
+    all_kinds = kinds.flat_map_by_id(
+        lambda rows: [{"seen": repr([(row["p"], row["d"]) for row in rows])}], {"seen": str}
+    )
+    wanted = ["[(True, None), (True, datetime.date(2024, 2, 29))]", "[(False, datetime.date(1, 1, 1))]"]
+    assert seen(engine, all_kinds.bound(rows=9), wanted) == dict.fromkeys(wanted, 1)
     fails = private.flat_map_by_id(lambda rows: 1 / 0, {"seen": (str, "none")})
     assert seen(engine, fails.bound(rows=5), ["none"]) == {"none": 2}
     many = private.flat_map_by_id(lambda rows: [{"seen": "a"}] * 50, {"seen": str}).bound(rows=7)

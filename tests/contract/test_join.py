@@ -192,6 +192,10 @@ def test_how_far_a_unit_moves() -> None:
     thrice = ours.join(theirs, **on, max_matches=(1, 1)).select("page").join(theirs, **on, max_matches=(1, 1))
     assert reach(thrice) == (2 * (4 + 1), 100)
     assert "one row of table 1 and one row of table 2" in str(ours.join(theirs, **on, unique=True).plan)
+    right = theirs.rename({"x": "y"}).join(RIGHT.dp.protect(rows=3).select("page"), unique=True)
+    three = ours.select("page").join(right, **on, unique=True)
+    assert "one row of table 1 and one row of table 2 and 3 rows of table 3" in str(three.plan)
+    assert reach(three) == (1 + (1 + 3), 25)
     ids = LEFT.dp.protect(id="user").bound(rows=3).join(RIGHT.dp.protect(id="user"), "user")
     assert reach(ids) == (3, 9)
 
