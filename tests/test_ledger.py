@@ -232,8 +232,14 @@ def test_a_ledger_put_back_under_a_running_process_is_refused(tmp_path: Path) ->
     charge(ledger, account)
     with sqlite3.connect(old) as source, sqlite3.connect(tmp_path / "p.db") as target:
         source.backup(target)
-    with pytest.raises(LedgerError, match="older"):
-        charge(ledger, account)
+    for look in (lambda: charge(ledger, account), ledger.verify, lambda: charge(ledger, account)):
+        with pytest.raises(LedgerError, match="older"):
+            look()
+    for _ in range(3):  # and when somebody went on from there
+        charge(*opened(tmp_path / "p.db"), "0.2")
+    for look in (lambda: charge(ledger, account), ledger.verify, lambda: charge(ledger, account)):
+        with pytest.raises(LedgerError, match=r"another history|not what was written"):
+            look()
 
 
 def test_the_anchor_refuses_an_old_copy(tmp_path: Path) -> None:
@@ -279,6 +285,15 @@ def test_an_anchor_that_is_lost_or_damaged_is_refused(tmp_path: Path) -> None:
         opened(path, anchor)
     anchor.write_text("")  # begun anew, knowingly
     assert spent(*opened(path, anchor)) == Fraction(1, 10)
+
+
+def test_an_anchor_is_there_before_the_first_record(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot be made"):
+        Ledger(f"sqlite:///{tmp_path / 'p.db'}", tmp_path / "nowhere" / "anchor")
+    Ledger(f"sqlite:///{tmp_path / 'p.db'}", tmp_path / "anchor")  # and the process dies here
+    assert (tmp_path / "anchor").read_text() == ""
+    charge(*opened(tmp_path / "p.db", tmp_path / "anchor"))
+    assert len((tmp_path / "anchor").read_text().splitlines()) == 2
 
 
 def test_an_anchor_that_cannot_be_written_lets_nothing_out_and_keeps_the_charge(tmp_path: Path) -> None:

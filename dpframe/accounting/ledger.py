@@ -75,6 +75,7 @@ class Ledger:
         self._anchor = anchor
         self._lock = threading.Lock()
         self._chain = Chain()
+        self._seen = (0, "")
         _ledgers.add(self)
         with self._reading() as connection:
             store.check(connection)
@@ -231,6 +232,7 @@ class Ledger:
                 if turn is not None and turn.appended:
                     self._chain = Chain()  # it may or may not stand: read everything again at the next turn
                 raise
+            self._seen = self._chain.length, self._chain.head
             if turn.appended and self._anchor is not None:
                 ledger_anchor.append(self._anchor, self._chain.length, self._chain.head)
 
@@ -251,14 +253,21 @@ class Ledger:
         length, digest = store.head(connection)
         try:
             for record in store.records(connection, self._chain.length):
+                if record.number + 1 == self._seen[0] and record.digest != self._seen[1]:
+                    raise LedgerError(
+                        "The ledger has another history than this process saw of it: it was put back to an older "
+                        "state, and written to since. Restore it from a newer copy."
+                    )
                 self._chain.add(record)
         except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise LedgerError(f"Record {self._chain.length} of the ledger cannot be read: it is damaged.") from error
-        if (length, digest) != (self._chain.length, self._chain.head):
+        if (length, digest) != (self._chain.length, self._chain.head) or length < self._seen[0]:
+            read = max(self._chain.length, self._seen[0])
             raise LedgerError(
-                f"The ledger ends at record {length}, where {self._chain.length} records were read: it was put back to "
-                "an older state, or is damaged. Restore it from a newer copy."
+                f"The ledger ends at record {length}, where {read} records were read: it was put back to an older "
+                "state, or is damaged. Restore it from a newer copy."
             )
+        self._seen = length, digest
 
     def _check_anchor(self, connection: Connection) -> None:
         if self._anchor is None:
@@ -269,6 +278,7 @@ class Ledger:
                     f"The anchor {self._anchor} is missing, but the ledger has {self._chain.length} records. If it "
                     "never had an anchor, make an empty file there; otherwise restore the anchor."
                 )
+            ledger_anchor.begin(self._anchor)  # before the first record, so that no kill leaves one without the other
             return
         known = ledger_anchor.furthest(self._anchor)
         if known is None:

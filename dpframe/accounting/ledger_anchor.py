@@ -41,6 +41,20 @@ def furthest(anchor: Path) -> tuple[int, str] | None:
     return max(found.items()) if found else None
 
 
+def begin(anchor: Path) -> None:
+    """An anchor that knows nothing yet.
+
+    Raises
+    ------
+    LedgerError
+        When it cannot be made.
+    """
+    try:
+        os.close(os.open(anchor, os.O_WRONLY | os.O_CREAT, 0o644))
+    except OSError as error:
+        raise LedgerError(f"The anchor {anchor} cannot be made: {error.strerror}.") from error
+
+
 def append(anchor: Path, length: int, head: str) -> None:
     """Write down how far the ledger has come, durably.
 
