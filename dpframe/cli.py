@@ -148,7 +148,7 @@ def readable(released: pd.DataFrame) -> str:
     """A released table with one answer and its interval, as text: key, answer, error bar, interval."""
     key, answer = released.columns[:2]
     rows = [(key, answer, "± (95%)", "between")]
-    for group, value, low, high in released.itertuples(index=False):
+    for group, value, low, high, *_ in released.itertuples(index=False):
         bar = max(value - low, high - value)
         rows.append((str(group), f"{value:.2f}", f"{bar:.2f}", f"{low:.2f} and {high:.2f}"))
     widest = max(len(row[0]) for row in rows)
