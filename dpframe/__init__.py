@@ -25,6 +25,7 @@ from dpframe import errors
 from dpframe.accessor import attach
 from dpframe.accounting import Budget
 from dpframe.aggregates import count, count_distinct, histogram, max, mean, median, min, quantile, std, sum, var
+from dpframe.aggregates.find_bounds import bounds
 from dpframe.batch import batch
 from dpframe.keys import Keys, keys
 from dpframe.plan import cut
@@ -37,6 +38,7 @@ __all__ = [
     "ReleaseInfo",
     "__version__",
     "batch",
+    "bounds",
     "count",
     "count_distinct",
     "cut",

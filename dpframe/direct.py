@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from dpframe import aggregates
 from dpframe.aggregates import Aggregate
+from dpframe.aggregates.find_bounds import bounds as find_bounds
 from dpframe.plan import Number
 
 Asked = TypeVar("Asked", covariant=True)
@@ -54,6 +55,10 @@ class Direct:
     ) -> Asked:
         """Quantiles of a clipped column; see :func:`dpframe.quantile`."""
         return self.agg(aggregates.quantile(column, q, low, high))
+
+    def bounds(self: Asks[Asked], column: str) -> Asked:
+        """Bounds of a column, found privately; see :func:`dpframe.bounds`."""
+        return self.agg(find_bounds(column))
 
     def median(self: Asks[Asked], column: str, low: Number | None = None, high: Number | None = None) -> Asked:
         """The median of a clipped column; see :func:`dpframe.median`."""

@@ -54,7 +54,7 @@ def _width(
         assert isinstance(choice, RankChoice)
         ranks = choice.typical(alpha)
         spread = float(first.line.high) - float(first.line.low)
-        return (float("nan") if rows is None else min(ranks / rows, 1.0) * spread), ranks
+        return (float("nan") if rows is None or first.line.powers else min(ranks / rows, 1.0) * spread), ranks
     if rows is None and len(prepared.statistics) > 1:
         return float("nan"), None
     widths = [mechanism.accuracy(alpha) for mechanism in mechanisms]

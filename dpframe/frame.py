@@ -8,7 +8,7 @@ from typing import Any
 
 from dpframe import aggregates, steps
 from dpframe.accounting import Budget
-from dpframe.aggregates import Aggregate, Histogram, Prepared, QuantileOf, Quantiles
+from dpframe.aggregates import Aggregate, BoundOf, Bounds, Histogram, Prepared, QuantileOf, Quantiles
 from dpframe.beyond import Beyond
 from dpframe.direct import Direct
 from dpframe.errors import ColumnTypeError, KeysError, PlanError
@@ -331,7 +331,7 @@ class GroupedFrame(Direct, Shown):
         if hasattr(share, "prepare"):  # an answer of that name
             several, share = [*several, ("share", share)], None
         weights = {} if share is None else steps.shares(share, [name for name, _ in several])
-        apart = [(name, a.each(name) if isinstance(a, Quantiles) else [(name, a)]) for name, a in several]
+        apart = [(name, a.each(name) if isinstance(a, Quantiles | Bounds) else [(name, a)]) for name, a in several]
         wanted = [(*one, weights.get(name)) for name, each in apart for one in each]
         if not wanted:
             raise PlanError("Name at least one aggregate, as in .agg(readers=dp.count()).")
@@ -349,7 +349,7 @@ class GroupedFrame(Direct, Shown):
                 text, prepared = f"{text} at share {weight}", replace(prepared, part=prepared.part * weight)
             answers.append((name, text, prepared))
         question = Question(self.frame.plan, self.by, self.keys, tuple(answers))
-        if question.finds and any(isinstance(each, QuantileOf) for _, each, _ in wanted):
+        if question.finds and any(isinstance(each, QuantileOf | BoundOf) for _, each, _ in wanted):
             raise PlanError("A quantile needs public groups: give .groupby() their keys, as in keys=['a', 'b'].")
         return Query(self.frame.source, question)
 

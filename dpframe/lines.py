@@ -15,6 +15,9 @@ class Line:
 
     A row stands at ``rint((clip(x, low, high) - low) / step)``. Where the column is ``integer``, the step is a power of
     two from 1 on, and what lies between two positions counts as the lower.
+
+    With ``powers`` a row stands at its power of two instead: at 128 + s·a, s its sign and a = 65 + ⌊log₂ abs(x)⌋, held
+    to 0 … 128. So 128 is what is smaller than 2⁻⁶⁴, and the ends hold all from 2⁶³ on.
     """
 
     ref: str
@@ -22,6 +25,7 @@ class Line:
     high: int | float
     step: float
     integer: bool
+    powers: bool = False
 
     @property
     def bits(self) -> int:
@@ -31,9 +35,26 @@ class Line:
     @property
     def last(self) -> int:
         """The last position; the first is 0."""
+        if self.powers:
+            return 256
         if self.integer:
             return int(self.high) - int(self.low) >> self.bits
         return round((float(self.high) - float(self.low)) / self.step)
+
+    def edges(self, positions: npt.NDArray[np.float64], upper: bool) -> npt.NDArray[np.float64]:
+        """The lower or the upper edge of powers of two.
+
+        Examples
+        --------
+        >>> powers = Line("c0", -(2.0**64), 2.0**64, 1.0, integer=False, powers=True)
+        >>> powers.edges(np.array([128.0, 193.0, 62.0]), upper=False), powers.edges(np.array([194.0, 62.0]), upper=True)
+        (array([ 0.,  1., -4.]), array([ 4., -2.]))
+        """
+        size = np.abs(positions - 128)
+        far = upper == (positions >= 128)
+        edge = np.exp2(size - np.where(far, 64, 65)) * np.where(positions >= 128, 1.0, -1.0)
+        found: npt.NDArray[np.float64] = np.where((size == 0) & (not upper), 0.0, edge)
+        return found
 
 
 BILLION = 10**9

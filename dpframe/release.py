@@ -249,6 +249,8 @@ def words(statistic: Statistic, names: Mapping[str, str]) -> str:
         return f"distinct values of {', '.join(names[ref] for ref in statistic.refs)}"
     if isinstance(statistic, Quantile):
         line, part = statistic.line, statistic.parts[statistic.at] / BILLION
+        if line.powers:
+            return f"rank of quantile {part:g} of the power of two of {names[line.ref]}"
         return f"rank of quantile {part:g} of clip({names[line.ref]}, {line.low:g}, {line.high:g})"
     return "count of rows" if statistic.ref is None else f"count of rows with {names[statistic.ref]}"
 

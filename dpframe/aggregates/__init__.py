@@ -9,6 +9,7 @@ from dpframe.aggregates.base import Aggregate, Answer, Noisy, Prepared
 from dpframe.aggregates.clip import bounds
 from dpframe.aggregates.count import CountRows, count
 from dpframe.aggregates.count_distinct import CountDistinct, count_distinct
+from dpframe.aggregates.find_bounds import BoundOf, Bounds
 from dpframe.aggregates.histogram import Histogram, histogram
 from dpframe.aggregates.mean import Mean, mean
 from dpframe.aggregates.quantile import QuantileOf, Quantiles, max, median, min, quantile
@@ -18,6 +19,8 @@ from dpframe.aggregates.variance import Variance, std, var
 __all__ = [
     "Aggregate",
     "Answer",
+    "BoundOf",
+    "Bounds",
     "CountDistinct",
     "CountRows",
     "Histogram",

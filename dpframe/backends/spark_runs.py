@@ -40,12 +40,19 @@ def apart(rows: Any, added: Sequence[str], request: Request) -> Any:
 
 def _position(line: Line, type_: Type) -> str:
     """The position of a row, null where its value is missing: the operations of :func:`standing`, in their order."""
+    missing = f"{line.ref} IS NULL" + (f" OR isnan({line.ref})" if type_ is Type.FLOAT else "")
+    if line.powers:
+        # A logarithm may be rounded across a whole number; whole powers are exact.
+        x = f"abs(CAST({line.ref} AS double))"
+        k = f"CAST(floor(log2(least(greatest({x}, 1e-20D), 1e20D))) AS int)"
+        k = f"({k} + CAST(pow(2D, {k} + 1) <= {x} AS int) - CAST(pow(2D, {k}) > {x} AS int))"
+        size = f"CASE WHEN {x} = 0 THEN 0L ELSE least(greatest(CAST({k} AS bigint) + 65L, 0L), 128L) END"
+        return f"CASE WHEN {missing} THEN NULL WHEN {line.ref} < 0 THEN 128L - {size} ELSE 128L + {size} END"
     kind = int if line.integer else float
     low, high = spark_literal(kind(line.low)), spark_literal(kind(line.high))
     off = f"(least(greatest({line.ref}, {low}), {high}) - {low})"
     steps = f"CAST(rint({off} / {spark_literal(line.step)}) AS bigint)"
     at = f"shiftright({off}, {line.bits})" if line.integer else steps
-    missing = f"{line.ref} IS NULL" + (f" OR isnan({line.ref})" if type_ is Type.FLOAT else "")
     return f"CASE WHEN {missing} THEN NULL ELSE {at} END"
 
 

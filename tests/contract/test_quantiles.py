@@ -108,3 +108,45 @@ def test_what_is_no_quantile_is_refused(engine: Engine) -> None:
     by_id = engine.frame(pd.DataFrame({"x": [1.0], "s": ["a"]})).dp.protect(id="s")
     with pytest.raises(dp.errors.MissingBoundError):
         by_id.median("x", 0, 1).release(epsilon=1, budget=dp.Budget(epsilon=1))
+
+
+EDGES = [
+    0.0,
+    -0.0,
+    5e-324,
+    2.0**-65,
+    2.0**-64,
+    0.49999999999999994,
+    0.5,
+    1.0,
+    1.5,
+    2.0,
+    7.999999999999999,
+    8.0,
+    2.0**62,
+]
+EDGES += [2.0**63, 1e300, math.inf, math.nextafter(2.0**40, 0), 2.0**40, 3e-7, 1e-15, 1e17]
+
+
+def test_bounds_are_powers_of_two_around_the_rows(engine: Engine, fixed_key: bytes) -> None:
+    values = sorted({sign * value for value in EDGES for sign in (-1, 1)})
+    keys = list(range(len(values)))
+    grouped = engine.frame(pd.DataFrame({"g": keys, "x": values})).dp.protect().groupby("g", keys=keys)
+    exact = engine.rows(exactly(grouped.bounds("x")))
+    assert list(exact.columns) == ["g", "x_low", "x_high"]
+    for value, low, high in zip(values, exact["x_low"], exact["x_high"], strict=True):
+        size = abs(value)
+        if size < 2.0**-64:
+            assert (low, high) == (0, 2.0**-64)
+            continue
+        near, far = sorted((abs(low), abs(high)))
+        assert far == 2 * near and (low > 0) == (value > 0)
+        # The edge that counts holds the value, but for what is beyond the ends.
+        assert near <= size < far or (size >= 2.0**63 and far == 2.0**64)
+    draw = np.random.default_rng(3)
+    frame = pd.DataFrame({"age": draw.integers(18, 91, 4000), "loss": draw.normal(-40, 5, 4000)})
+    query = engine.frame(frame).dp.protect().agg(dp.bounds("age"), b=dp.bounds("loss"))
+    found = engine.rows(query.release(epsilon=2, budget=dp.Budget(epsilon=2)))
+    assert found.iloc[0].tolist() == [16, 128, -64, -16]
+    with pytest.raises(dp.errors.ColumnTypeError, match="bounds"):
+        engine.frame(pd.DataFrame({"s": ["a"]})).dp.protect().bounds("s")
