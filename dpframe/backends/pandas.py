@@ -6,6 +6,7 @@ import datetime
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,21 @@ from dpframe.plan import Column, Define, Filter, Join, Schema, Type
 from dpframe.stages import Apply, KeepGroups, KeepRows, Match, Stage
 
 FIRST_DAY, LAST_DAY = (pa.scalar(day, pa.date32()) for day in (datetime.date.min, datetime.date.max))
+
+UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+WORDS: dict[type, Callable[[Any], str | None]] = {
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    float: lambda value: repr(value + 0.0) if np.isfinite(value) else None,
+    Decimal: lambda value: str(value) if value.is_finite() else None,
+    datetime.date: datetime.date.isoformat,
+    datetime.datetime: lambda value: value.isoformat(" "),
+    pd.Timestamp: lambda value: value.isoformat(" "),
+}
+"""How what is not text is written in an object column."""
+
+YEARS = (-62_135_596_800, 253_402_300_800)
+"""The seconds since 1970 at which year 1 begins and year 9999 ends."""
 
 spreads = None
 """No answer is finished elsewhere: the rows are here."""
@@ -203,6 +219,13 @@ def canonical(series: pd.Series, type_: Type) -> pa.Array:
     values = pa.array(series, from_pandas=True)
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if type_ is Type.TIMESTAMP:
+        return _moments(values)
+    if pa.types.is_decimal(values.type):
+        # Arrow takes 0.3 to the double above it; by way of text, every decimal becomes the nearest.
+        values = values.cast(pa.string())
     values = pc.cast(values, ARROW[type_], safe=False)
     if type_ is Type.FLOAT:
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
@@ -213,14 +236,28 @@ def canonical(series: pd.Series, type_: Type) -> pa.Array:
     return values
 
 
+def _moments(values: pa.Array) -> pa.Array:
+    """Timestamps of any unit in microseconds, cut off downwards; null outside of years 1 to 9999. Zones become UTC."""
+    per_second = UNITS[values.type.unit]
+    counts = np.frombuffer(values.buffers()[1] or b"", np.int64)[values.offset : values.offset + len(values)]
+    limits = np.iinfo(np.int64)
+    first, end = (min(max(second * per_second, limits.min), limits.max) for second in YEARS)
+    known = (counts >= first) & (counts < end) & values.is_valid().to_numpy(zero_copy_only=False)
+    within = np.where(known, counts, 0)
+    micros = within // (per_second // 10**6) if per_second > 10**6 else within * (10**6 // per_second)
+    return pa.array(micros, mask=~known).view(ARROW[Type.TIMESTAMP])
+
+
 def _text(series: pd.Series) -> pa.Array:
-    """Text; in an object column, what is not text that UTF-8 can write is null, whatever stands beside it."""
+    """Text; of an object column each value by itself, whatever stands beside it: :func:`_word`."""
     try:
         if series.dtype != object:
             text = pa.array(series, ARROW[Type.STRING], from_pandas=True)
             return (text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text).dictionary_encode()
         # Python's strings keep their hashes, so this is quicker than to write them all out.
         codes, values = pd.factorize(series.to_numpy())
+        if not all(isinstance(value, str) for value in values):
+            raise TypeError  # values that are equal, as 1 and True, have one code, and may be written differently
     except (pa.ArrowException, ValueError, TypeError):  # half a surrogate pair; what has no hash
         return pa.array([_word(value) for value in series], ARROW[Type.STRING]).dictionary_encode()
     words = [_word(value) for value in values]
@@ -234,9 +271,13 @@ def _text(series: pd.Series) -> pa.Array:
 
 
 def _word(value: object) -> str | None:
+    """A value of an object column as text: numbers, booleans, dates and times as they are written; all else is null."""
+    value = value.item() if isinstance(value, np.generic) else value
+    write = WORDS.get(type(value))
     try:
-        return value if isinstance(value, str) and value.encode() is not None else None
-    except UnicodeEncodeError:
+        text = value if isinstance(value, str) else None if write is None else write(value)
+        return text if text is not None and text.encode() is not None else None
+    except (UnicodeEncodeError, ValueError):  # half a surrogate pair; an integer of thousands of digits
         return None
 
 

@@ -44,6 +44,9 @@ INLINE = 32
 BROADCAST = 1_000_000
 """Up to so many listed keys are sent whole to every executor; how more are joined is left to Spark."""
 
+FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""The microseconds since 1970 of the first and the last moment of the calendar that both engines share."""
+
 LOCAL = 1_000
 """Up to so many rows of Arrow become rows of the plan; more stay Arrow, on classic, until they are read."""
 
@@ -96,7 +99,8 @@ def columns(frame: Any, request: Request) -> Any:
     """The columns that a request reads, after its steps, in canonical form; rows without an id are gone; lazy."""
     from pyspark.sql import functions as F
 
-    sources = [f"{_source(ref, type_)} AS {ref}" for ref, type_ in request.sources.items()]
+    kinds = [field.dataType.simpleString() for field in frame.schema.fields]
+    sources = [f"{_source(ref, type_, kinds[int(ref[1:])])} AS {ref}" for ref, type_ in request.sources.items()]
     rows = frame.toDF(*(f"c{at}" for at in range(len(frame.columns)))).selectExpr(*sources)
     for step in request.steps:
         if isinstance(step, Filter):
@@ -116,7 +120,8 @@ def columns(frame: Any, request: Request) -> Any:
     return rows if request.id is None else rows.where(f"{request.id} IS NOT NULL")
 
 
-def _source(ref: str, type_: Type) -> str:
+def _source(ref: str, type_: Type, kind: str) -> str:
+    """A column of the frame in canonical form; ``kind`` is Spark's name of its type."""
     if type_ is Type.OTHER:
         return f"nullif({ref} IS NOT NULL, false)"
     value = f"CAST({ref} AS {SPARK[type_]})"
@@ -125,6 +130,12 @@ def _source(ref: str, type_: Type) -> str:
         return f"nanvl({value} + 0D, CAST(NULL AS double))"
     if type_ is Type.DATE:  # the calendar that both engines share
         return f"CASE WHEN {value} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN {value} END"
+    if type_ is Type.TIMESTAMP:
+        if kind == "timestamp_ntz":
+            # As it stands, whatever the session's time zone: by the time that has passed since 1970 without a zone.
+            passed = f"CAST({ref} - TIMESTAMP_NTZ '1970-01-01 00:00:00' AS INTERVAL SECOND)"
+            value = f"timestamp_micros(CAST(CAST({passed} AS DECIMAL(20, 6)) * 1000000 AS BIGINT))"
+        return f"CASE WHEN unix_micros({value}) BETWEEN ({FIRST}L) AND {LAST}L THEN {value} END"
     return value
 
 
@@ -275,7 +286,9 @@ def _task(
 
 
 def local(session: Any, table: pa.Table) -> Any:
-    """A Spark frame of a table's rows: fixed values, which no action computes again."""
+    """A Spark frame of a table's rows: fixed values, which no action computes again. Timestamps are in UTC."""
+    zoned = [pa.field(f.name, pa.timestamp("us", "UTC")) if pa.types.is_timestamp(f.type) else f for f in table.schema]
+    table = table.cast(pa.schema(zoned))
     if table.num_rows <= LOCAL or not hasattr(session, "_jsc"):
         return session.createDataFrame(table)
     with _kept_as_arrow(session):

@@ -21,7 +21,7 @@ from dpframe.sql.cut import cut_expression, cut_labels
 from dpframe.sql.grammar import read
 from dpframe.sql.limits import limits
 from dpframe.sql.missing import EMPTY, clamped, equals, filled, fitting, infinities, is_not_infinite, is_present
-from dpframe.sql.terms import article, spark_literal, usable
+from dpframe.sql.terms import article, spark_literal, stored, usable
 
 __all__ = [
     "EMPTY",
@@ -69,7 +69,7 @@ def scalar(text: str, schema: Schema) -> Expression:
     >>> value.spark, value.duckdb
     ('try_add(c0, 1L)', 'TRY_CAST(CAST(c0 AS HUGEINT) + CAST(1 AS HUGEINT) AS BIGINT)')
     """
-    term = usable(read(text, schema), "An expression")
+    term = stored(usable(read(text, schema), "An expression"))
     if term.type is None:
         raise ExpressionError(f"{text!r} is null and has no type. Give it one: cast(null as bigint).")
     return Expression(text, term.type, term.nullable, term.reads, term.spark, term.duckdb)

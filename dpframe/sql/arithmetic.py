@@ -26,6 +26,7 @@ def number(term: Term, where: str) -> Term:
             Type.STRING: f"Write cast({term.shown} as double)",
             Type.BOOLEAN: f"Write cast({term.shown} as bigint)",
             Type.DATE: f"Write date_add({term.shown}, 7) or datediff({term.shown}, date '2024-01-01')",
+            Type.TIMESTAMP: f"Write unix_seconds({term.shown}) or hour({term.shown})",
         }[term.type]
         raise ColumnTypeError(f"{where} takes numbers, and {term.shown} is {kind(term)}. {fix}.")
     return term

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dpframe.errors import ColumnTypeError, ExpressionError
 from dpframe.plan import Type
-from dpframe.sql.terms import Term, article, date_literal, derive, kind, typed, usable
+from dpframe.sql.terms import Term, article, day_of, derive, kind, midnight, typed, usable
 
 TYPES = {
     "INT": Type.INTEGER,
@@ -22,6 +22,8 @@ TYPES = {
     "STRING": Type.STRING,
     "TEXT": Type.STRING,
     "DATE": Type.DATE,
+    "TIMESTAMP": Type.TIMESTAMP,
+    "TIMESTAMPTZ": Type.TIMESTAMP,  # what sqlglot makes of Spark's `timestamp`
 }
 """The types that a cast may name. Every integer is 64-bit and every float a double, whatever it is called."""
 
@@ -85,6 +87,12 @@ WHY_NOT = {
     (Type.STRING, Type.BOOLEAN): "the words for true differ. Write {0} in ('true', 'yes')",
     (Type.DATE, Type.INTEGER): "a date is not a number. Write datediff({0}, date '1970-01-01') or year({0})",
     (Type.DATE, Type.FLOAT): "a date is not a number. Write datediff({0}, date '1970-01-01') or year({0})",
+    (Type.TIMESTAMP, Type.INTEGER): "a timestamp is not a number. Write unix_seconds({0}) or hour({0})",
+    (Type.TIMESTAMP, Type.FLOAT): "a timestamp is not a number. Write unix_seconds({0}) or hour({0})",
+    (Type.TIMESTAMP, Type.STRING): "the engines write times differently. Write cast(cast({0} as date) as string)",
+    (Type.STRING, Type.TIMESTAMP): "times are written in many ways. Write cast({0} as date), or turn it into a "
+    "timestamp before .dp",
+    (Type.INTEGER, Type.TIMESTAMP): "an integer is not a time. Write timestamp_seconds({0}) or timestamp_micros({0})",
 }
 
 
@@ -104,13 +112,17 @@ def cast(term: Term, name: str) -> Term:
         fix = f" Write cast({term.shown} as {near})." if near else ""
         raise ExpressionError(
             f"cast(... as {name.lower()}) is not supported.{fix} "
-            "A cast may name bigint (or int), double, string, boolean or date."
+            "A cast may name bigint (or int), double, string, boolean, date or timestamp."
         )
     usable(term, "cast")
     if term.type in (target, None):
         return typed(term, target)
-    if target is Type.DATE and isinstance(term.literal, str):
-        return date_literal(term.literal)
+    if isinstance(term.literal, str) and target in (Type.DATE, Type.TIMESTAMP):
+        return typed(term, target)
+    if target is Type.TIMESTAMP and term.type is Type.DATE:
+        return midnight(term)
+    if target is Type.DATE and term.type is Type.TIMESTAMP:
+        return day_of(term)
     return convert(term, target)
 
 

@@ -14,21 +14,26 @@ from dpframe.plan import Type
 from dpframe.sql import arithmetic
 from dpframe.sql.casts import cast
 from dpframe.sql.terms import (
+    DAY,
     Term,
     article,
     boolean,
     choose,
     common,
+    converts,
+    day_of,
     derive,
     kind,
     literal_term,
+    midnight,
     present,
     remedy,
+    since,
     typed,
     usable,
 )
 
-INTEGER, FLOAT, STRING, DATE = Type.INTEGER, Type.FLOAT, Type.STRING, Type.DATE
+INTEGER, FLOAT, STRING, DATE, TIMESTAMP = Type.INTEGER, Type.FLOAT, Type.STRING, Type.DATE, Type.TIMESTAMP
 
 
 class Template(NamedTuple):
@@ -314,6 +319,58 @@ def _trunc(name: str, args: Sequence[Term]) -> Term:
     )
 
 
+CLOCK = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day": DAY}
+"""Microseconds of what a day is made of."""
+
+
+def _clock(name: str, args: Sequence[Term]) -> Term:
+    """The hour, minute or second of a timestamp."""
+    moment, within = (
+        argument(args[0], TIMESTAMP, name),
+        {"hour": DAY, "minute": CLOCK["hour"], "second": CLOCK["minute"]},
+    )
+    spark, duckdb = since(moment, within[name])
+    spark, duckdb = f"({spark} div {CLOCK[name]}L)", f"({duckdb} // CAST({CLOCK[name]} AS BIGINT))"
+    return derive(f"{name}(...)", INTEGER, spark, duckdb, [moment], nullable=False)
+
+
+UNIX = {"seconds": 1_000_000, "millis": 1_000, "micros": 1}
+
+
+def _unix(name: str, args: Sequence[Term]) -> Term:
+    """Whole seconds, milliseconds or microseconds since 1970."""
+    moment, unit = argument(args[0], TIMESTAMP, name), UNIX[name.split("_")[1]]
+    spark, duckdb = since(moment, unit)
+    spark = f"(({moment.spark} - {spark}) div {unit}L)"
+    duckdb = f"(({moment.duckdb} - {duckdb}) // CAST({unit} AS BIGINT))"
+    return derive(f"{name}(...)", INTEGER, spark, duckdb, [moment], nullable=False)
+
+
+def _of_unix(name: str, args: Sequence[Term]) -> Term:
+    """The timestamp of so many seconds, milliseconds or microseconds since 1970; null outside year 1 to 9999."""
+    count, unit = argument(args[0], INTEGER, name), UNIX[name.split("_")[1]]
+    first, last = arithmetic.FIRST_DAY * DAY // unit, (arithmetic.LAST_DAY + 1) * DAY // unit - 1
+    spark = f"(CASE WHEN {count.spark} >= ({first}L) AND {count.spark} <= {last}L THEN {count.spark} * {unit}L END)"
+    ends = f"CAST({first} AS BIGINT)", f"CAST({last} AS BIGINT)"
+    duckdb = f"(CASE WHEN {count.duckdb} >= {ends[0]} AND {count.duckdb} <= {ends[1]} "
+    duckdb += f"THEN {count.duckdb} * CAST({unit} AS BIGINT) END)"
+    return derive(f"{name}(...)", TIMESTAMP, spark, duckdb, [count], nullable=True)
+
+
+def _date_trunc(name: str, args: Sequence[Term]) -> Term:
+    """A timestamp cut off to a whole unit."""
+    unit = literal_text(args[0], name, "date_trunc('hour', x)").lower()
+    moment = argument(args[1], TIMESTAMP, name)
+    if unit in CLOCK:
+        spark, duckdb = since(moment, CLOCK[unit])
+        texts = f"({moment.spark} - {spark})", f"({moment.duckdb} - {duckdb})"
+        return derive(f"{name}(...)", TIMESTAMP, *texts, [moment], nullable=False)
+    if unit not in UNITS:
+        units = ", ".join(map(repr, [*CLOCK, "week", "month", "quarter"]))
+        raise ExpressionError(f"date_trunc cannot cut a timestamp to {unit!r}. Write {units} or 'year'.")
+    return midnight(_trunc(name, [day_of(moment), literal_term(unit)]))
+
+
 def _date_add(name: str, args: Sequence[Term]) -> Term:
     day = argument(args[0], DATE, name)
     days = argument(args[1], INTEGER, name)
@@ -371,6 +428,16 @@ RULES = {
     "right": Rule(_end_of_text, 2, 2, "right(x, 3)"),
     "translate": Rule(_translate, 3, 3, "translate(x, 'abc', 'ABC')"),
     "trunc": Rule(_trunc, 2, 2, "trunc(d, 'month')"),
+    "date_trunc": Rule(_date_trunc, 2, 2, "date_trunc('hour', x)"),
+    "hour": Rule(_clock, 1, 1, "hour(x)"),
+    "minute": Rule(_clock, 1, 1, "minute(x)"),
+    "second": Rule(_clock, 1, 1, "second(x)"),
+    "unix_seconds": Rule(_unix, 1, 1, "unix_seconds(x)"),
+    "unix_millis": Rule(_unix, 1, 1, "unix_millis(x)"),
+    "unix_micros": Rule(_unix, 1, 1, "unix_micros(x)"),
+    "timestamp_seconds": Rule(_of_unix, 1, 1, "timestamp_seconds(x)"),
+    "timestamp_millis": Rule(_of_unix, 1, 1, "timestamp_millis(x)"),
+    "timestamp_micros": Rule(_of_unix, 1, 1, "timestamp_micros(x)"),
     "date_add": Rule(_date_add, 2, 2, "date_add(d, 7)"),
     "dateadd": Rule(_date_add, 2, 2, "dateadd(d, 7)"),
     "date_sub": Rule(_date_add, 2, 2, "date_sub(d, 7)"),
@@ -380,6 +447,7 @@ RULES = {
     "string": Rule(_cast, 1, 1, "string(x)"),
     "boolean": Rule(_cast, 1, 1, "boolean(x)"),
     "date": Rule(_cast, 1, 1, "date(x)"),
+    "timestamp": Rule(_cast, 1, 1, "timestamp(x)"),
 }
 
 
@@ -422,9 +490,9 @@ def _count(name: str, given: int, example: str) -> ExpressionError:
 def argument(term: Term, type: Type, where: str) -> Term:
     """The term as the ``type`` that ``where`` takes."""
     usable(term, where)
-    if term.type not in (type, None) and not (
-        (term.type is INTEGER and type is FLOAT) or (type is DATE and isinstance(term.literal, str))
-    ):
+    if term.type is TIMESTAMP and type is DATE:
+        return day_of(term)
+    if term.type not in (type, None) and not converts(term, type):
         raise ColumnTypeError(f"{where} takes {article(type)}, and {term.shown} is {kind(term)}. {remedy(term, type)}")
     return typed(term, type)
 

@@ -15,7 +15,7 @@ from dpframe.errors import BoundsError, ColumnTypeError
 from dpframe.plan import Column, Expression, Number, Type, Value
 from dpframe.sql.functions import branches, call, is_missing, negate
 from dpframe.sql.grammar import compare
-from dpframe.sql.terms import Term, article, column_term, literal_term, usable
+from dpframe.sql.terms import Term, article, column_term, literal_term, stored, usable
 
 EMPTY: dict[Type, Value | float] = {
     Type.INTEGER: 0,
@@ -131,6 +131,9 @@ def fitting(column: Column, value: object) -> Value | float:
         return value
     if column.type is Type.STRING and isinstance(value, str):
         return value
+    if column.type is Type.TIMESTAMP and isinstance(value, datetime.datetime) and value == value:
+        utc = value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+        return datetime.datetime(*utc.timetuple()[:6], utc.microsecond)
     if column.type is Type.DATE and isinstance(value, str):
         try:
             return datetime.date.fromisoformat(value)
@@ -171,5 +174,6 @@ def _number(column: Column) -> Column:
 
 
 def _expression(text: str, term: Term) -> Expression:
+    term = stored(term)
     assert term.type is not None
     return Expression(text, term.type, term.nullable, term.reads, term.spark, term.duckdb)

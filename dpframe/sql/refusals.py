@@ -46,9 +46,9 @@ REASONS = {
     "regexp regexp_count regexp_extract regexp_like regexp_replace rlike split": (
         "the engines' regular expressions differ. Use like, startswith, contains or in (...)"
     ),
-    "date_format date_trunc from_unixtime hour make_timestamp minute second timestamp timestampadd "
-    "timestampdiff to_timestamp to_unix_timestamp unix_seconds": (
-        "timestamps depend on the session's time zone. Turn them into a date or a number before .dp"
+    "date_format from_unixtime make_timestamp timestampadd timestampdiff to_timestamp to_unix_timestamp": (
+        "it would depend on a format or on the session's time zone. Write cast(x as date), hour(x), unix_seconds(x) or "
+        "date_trunc('hour', x)"
     ),
     "to_date": "formats differ between engines. Write cast(x as date), which reads year-month-day",
     "make_date": "it is not supported. Write cast(x as date) for text as year-month-day",
@@ -58,7 +58,7 @@ REASONS = {
         "an expression is one text, number, boolean or date per row. Use .map(...) or .flat_map(...)"
     ),
     "binary decimal float smallint timestamp_ltz timestamp_ntz tinyint": (
-        "it is no type of ours. Cast to bigint, double, string, boolean or date"
+        "it is no type of ours. Cast to bigint, double, string, boolean, date or timestamp"
     ),
 }
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from dpframe.errors import ColumnTypeError, ExpressionError
 from dpframe.plan import Column, Type
 
-Literal = str | int | float | bool | datetime.date | None
+Literal = str | int | float | bool | datetime.date | datetime.datetime | None
 
 MAX_TEXT = 1_000_000
 """Characters of one rendered expression; forms that repeat an argument grow fast when they are nested."""
@@ -28,13 +28,19 @@ MAX_DEPTH = 120
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
 
+EPOCH = datetime.datetime(1970, 1, 1)
+DAY = 86_400_000_000
+"""Microseconds. A timestamp is a number of them since 1970, in every expression: integers mean one thing everywhere."""
+
 PHYSICAL = {
     Type.INTEGER: "BIGINT",
+    Type.TIMESTAMP: "BIGINT",
     Type.FLOAT: "DOUBLE",
     Type.BOOLEAN: "BOOLEAN",
     Type.DATE: "DATE",
 }
 
+ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}([.]\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?", re.ASCII)
 ISO_DATE = re.compile(r" *(\d{4}-\d{2}-\d{2}) *", re.ASCII)
 NUMERIC = re.compile(r" *[+-]?[0-9]+([.][0-9]+)? *")
 NOTHING: frozenset[str] = frozenset()
@@ -125,13 +131,14 @@ def union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
 
 
 def column_term(column: Column) -> Term:
-    """A column, read under its ref."""
+    """A column, read under its ref; a timestamp as microseconds."""
     ref = frozenset([column.ref])
+    moment = column.type is Type.TIMESTAMP
     return Term(
         column.name if column.name.isidentifier() else "`" + column.name.replace("`", "``") + "`",
         column.type,
-        column.ref,
-        column.ref,
+        f"unix_micros({column.ref})" if moment else column.ref,
+        f"epoch_us({column.ref})" if moment else column.ref,
         nullable=column.nullable,
         nan=column.type is Type.FLOAT and column.nullable,
         reads=ref,
@@ -158,6 +165,9 @@ def literal_term(value: Literal) -> Term:
             raise ExpressionError("A number is too large for a double, whose largest is about 1.8e308.")
         text = repr(value)
         return _literal(value, Type.FLOAT, f"({text}D)" if text[0] == "-" else f"{text}D", f"CAST('{text}' AS DOUBLE)")
+    if isinstance(value, datetime.datetime):
+        moment = literal_term((value - EPOCH) // datetime.timedelta(microseconds=1))
+        return _literal(value, Type.TIMESTAMP, moment.spark, moment.duckdb)
     if isinstance(value, datetime.date):
         return _literal(value, Type.DATE, f"DATE '{value.isoformat()}'", f"DATE '{value.isoformat()}'")
     return _literal(value, Type.STRING, spark_string(value), duckdb_string(value))
@@ -167,6 +177,8 @@ def _literal(value: Literal, type: Type, spark: str, duckdb: str) -> Term:
     shown = repr(value) if isinstance(value, str) else f"date '{value}'" if type is Type.DATE else spark.lower()
     if type in (Type.INTEGER, Type.FLOAT):
         shown = str(value)
+    if type is Type.TIMESTAMP:
+        shown = f"timestamp '{value}'"
     return Term(shorten(shown), type, spark, duckdb, nullable=False, literal=value, is_literal=True)
 
 
@@ -227,6 +239,10 @@ def typed(term: Term, type: Type) -> Term:
         return replace(term, type=type, spark=f"CAST({term.spark} AS DOUBLE)", duckdb=f"CAST({term.duckdb} AS DOUBLE)")
     if type is Type.DATE and isinstance(term.literal, str):
         return date_literal(term.literal)
+    if type is Type.TIMESTAMP and isinstance(term.literal, str):
+        return timestamp_literal(term.literal)
+    if type is Type.TIMESTAMP and term.type is Type.DATE:
+        return midnight(term)
     raise ColumnTypeError(f"{term.shown} is {kind(term)}, not {article(type)}. {remedy(term, type)}")
 
 
@@ -241,6 +257,58 @@ def date_literal(text: str) -> Term:
         raise ExpressionError(f"{text!r} is not a date. Write it as year-month-day: date '2024-02-29'.") from error
 
 
+def timestamp_literal(text: str) -> Term:
+    """The timestamp that ``text`` writes, in UTC where it names a zone, or an :class:`ExpressionError`."""
+    try:
+        if ISO_TIME.fullmatch(text.strip(" ")) is None:
+            raise ValueError(text)
+        moment = datetime.datetime.fromisoformat(text.strip(" "))
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
+        return literal_term(moment)
+    except (ValueError, OverflowError) as error:
+        raise ExpressionError(
+            f"{text!r} is not a timestamp. Write it as year-month-day hours:minutes: timestamp '2024-02-29 10:00'."
+        ) from error
+
+
+def midnight(day: Term) -> Term:
+    """The timestamp at which a day begins."""
+    if isinstance(day.literal, datetime.date):
+        return literal_term(datetime.datetime.combine(day.literal, datetime.time()))
+    days = f"CAST({day.duckdb} - DATE '1970-01-01' AS BIGINT)"
+    spark, duckdb = f"(CAST(unix_date({day.spark}) AS BIGINT) * {DAY}L)", f"({days} * CAST({DAY} AS BIGINT))"
+    return derive(f"timestamp({day.shown})", Type.TIMESTAMP, spark, duckdb, [day], nullable=False)
+
+
+def since(moment: Term, unit: int) -> tuple[str, str]:
+    """How many microseconds have passed since the last whole ``unit`` of them, on both engines; never negative."""
+    whole = f"CAST({unit} AS BIGINT)"
+    return f"pmod({moment.spark}, {unit}L)", f"(({moment.duckdb} % {whole} + {whole}) % {whole})"
+
+
+def day_of(moment: Term) -> Term:
+    """The day of a timestamp."""
+    if isinstance(moment.literal, datetime.datetime):
+        return literal_term(moment.literal.date())
+    spark, duckdb = since(moment, DAY)
+    return derive(
+        f"date({moment.shown})",
+        Type.DATE,
+        f"date_from_unix_date(CAST((({moment.spark} - {spark}) div {DAY}L) AS INT))",
+        f"(DATE '1970-01-01' + CAST(({moment.duckdb} - {duckdb}) // CAST({DAY} AS BIGINT) AS INTEGER))",
+        [moment],
+        nullable=False,
+    )
+
+
+def stored(term: Term) -> Term:
+    """The term as a column holds it: of microseconds, the timestamp itself."""
+    if term.type is not Type.TIMESTAMP:
+        return term
+    return replace(term, spark=f"timestamp_micros({term.spark})", duckdb=f"make_timestamp({term.duckdb})")
+
+
 def common(terms: Sequence[Term], where: str) -> tuple[Type | None, list[Term]]:
     """The one type that all ``terms`` take, and the terms as that type."""
     types = {term.type for term in terms} - {None}
@@ -250,6 +318,8 @@ def common(terms: Sequence[Term], where: str) -> tuple[Type | None, list[Term]]:
         target = Type.FLOAT
     elif types == {Type.DATE, Type.STRING}:
         target = Type.DATE
+    elif Type.TIMESTAMP in types and types <= {Type.TIMESTAMP, Type.DATE, Type.STRING}:
+        target = Type.TIMESTAMP
     else:
         target = next(term.type for term in terms if term.type is not None)
     for term in terms:
@@ -263,16 +333,13 @@ def common(terms: Sequence[Term], where: str) -> tuple[Type | None, list[Term]]:
 
 
 def converts(term: Term, type: Type) -> bool:
-    return (term.type is Type.INTEGER and type is Type.FLOAT) or (type is Type.DATE and isinstance(term.literal, str))
+    written = type in (Type.DATE, Type.TIMESTAMP) and isinstance(term.literal, str)
+    whole = term.type is Type.INTEGER and type is Type.FLOAT
+    return whole or written or (term.type is Type.DATE and type is Type.TIMESTAMP)
 
 
 def usable(term: Term, where: str) -> Term:
     """The term itself, unless it is of a type that no expression may look into."""
-    if term.type is Type.TIMESTAMP:
-        raise ColumnTypeError(
-            f"{where} cannot use {term.shown}, a timestamp: only `is null` and `is not null` can. "
-            "Turn it into a date or a number before .dp."
-        )
     if term.type is Type.OTHER:
         raise ColumnTypeError(
             f"{where} cannot use {term.shown}, whose type dpframe does not know: only `is null` and "
@@ -289,6 +356,7 @@ def boolean(term: Term, where: str) -> Term:
     compared = {
         Type.STRING: f"{term.shown} = 'yes'",
         Type.DATE: f"{term.shown} >= date '2020-01-01'",
+        Type.TIMESTAMP: f"{term.shown} >= timestamp '2020-01-01 00:00'",
     }.get(term.type or Type.INTEGER, f"{term.shown} <> 0")
     raise ColumnTypeError(f"{where} needs a truth value, and {term.shown} is {kind(term)}. Compare it: {compared}.")
 
@@ -334,6 +402,11 @@ def remedy(term: Term, type: Type) -> str:
         (Type.DATE, Type.STRING): "Write cast({0} as string).",
         (Type.DATE, Type.INTEGER): "Write year({0}) or datediff({0}, date '1970-01-01').",
         (Type.DATE, Type.FLOAT): "Write year({0}) or datediff({0}, date '1970-01-01').",
+        (Type.TIMESTAMP, Type.DATE): "Write cast({0} as date).",
+        (Type.TIMESTAMP, Type.STRING): "Write cast(cast({0} as date) as string), or hour({0}).",
+        (Type.TIMESTAMP, Type.INTEGER): "Write unix_seconds({0}) or hour({0}).",
+        (Type.TIMESTAMP, Type.FLOAT): "Write unix_seconds({0}) or hour({0}).",
+        (Type.INTEGER, Type.TIMESTAMP): "Write timestamp_seconds({0}).",
     }
     assert term.type is not None
     fix = fixes.get((term.type, type), "Use another column, or compute the value before .dp.")

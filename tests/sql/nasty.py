@@ -59,6 +59,20 @@ CALENDAR = [
     *("2024/02/29", "2024-02-29 BC", "2024-02-29 00:00", "now", "today", "2024-W01"),
 ]
 
+TIMES = [
+    None,
+    *(datetime.datetime(1970, 1, 1), datetime.datetime(1969, 12, 31, 23, 59, 59, 999_999)),
+    *(datetime.datetime.min, datetime.datetime.max, datetime.datetime(1, 1, 1, 0, 0, 0, 1)),
+    *(datetime.datetime(2024, 2, 29, 23, 59, 59, 999_999), datetime.datetime(2024, 3, 1)),
+    # An hour that New York has not, one that it has twice; a day that no calendar but this one has.
+    *(
+        datetime.datetime(2024, 3, 10, 2, 30),
+        datetime.datetime(2024, 11, 3, 5, 30),
+        datetime.datetime(1582, 10, 10, 12),
+    ),
+    *(datetime.datetime(1883, 11, 18, 12, 3, 58), datetime.datetime(2024, 12, 30)),
+]
+
 COLUMNS = {
     "i": (Type.INTEGER, pa.int64(), INTEGERS),
     "x": (Type.FLOAT, pa.float64(), FLOATS),
@@ -83,7 +97,8 @@ def _table() -> tuple[pa.Table, Schema]:
     add("number", Type.STRING, pa.array([NUMBERS[row % len(NUMBERS)] for row in rows], pa.string()))
     add("calendar", Type.STRING, pa.array([CALENDAR[row % len(CALENDAR)] for row in rows], pa.string()))
     add('odd `name`, c1."x"', Type.INTEGER, pa.array([row - 9 for row in rows], pa.int64()))
-    add("when", Type.TIMESTAMP, pa.array([None if row % 3 else row for row in rows], pa.timestamp("us")))
+    add("when", Type.TIMESTAMP, pa.array([TIMES[row // SIDE % len(TIMES)] for row in rows], pa.timestamp("us")))
+    add("until", Type.TIMESTAMP, pa.array([TIMES[row % SIDE % len(TIMES)] for row in rows], pa.timestamp("us")))
     return pa.table(arrays, ["row", *(column.ref for column in columns)]), Schema(tuple(columns), len(columns))
 
 
@@ -98,6 +113,8 @@ def bits(value: Any) -> Any:
     """A value that equals another exactly when the two are the same bits; every NaN is one."""
     if isinstance(value, float):
         return NAN if math.isnan(value) else struct.pack(">d", value).hex()
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        return value.astimezone(datetime.UTC).replace(tzinfo=None)
     return value
 
 
@@ -110,7 +127,8 @@ def on_duckdb(expressions: Sequence[Expression]) -> list[list[Any]]:
 
 
 def on_spark(session: Any, expressions: Sequence[Expression]) -> list[list[Any]]:
-    frame = session.createDataFrame(TABLE).coalesce(1)
+    fields = [f.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(f.type) else f for f in TABLE.schema]
+    frame = session.createDataFrame(TABLE.cast(pa.schema(fields))).coalesce(1)
     texts = [f"{expression.spark} AS v{i}" for i, expression in enumerate(expressions)]
     result = frame.selectExpr("row", *texts).toArrow().sort_by("row")
     return [[bits(value) for value in result.column(f"v{i}").to_pylist()] for i in range(len(expressions))]

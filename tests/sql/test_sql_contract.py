@@ -245,7 +245,46 @@ CASTS = [
         "-9223372036854775808",
     ),
 ]
-EVERYTHING = [*ARITHMETIC, *COMPARISON, *LOGIC, *TEXT, *DATES, *CASTS]
+TIMES = [
+    *(f"`when` {op} `until`" for op in ("=", "<>", "<", "<=", ">", ">=", "<=>", "is distinct from")),
+    *(f"{f}(`when`)" for f in "year quarter month day dayofyear dayofweek weekday weekofyear last_day".split()),
+    *(f"{f}(`when`)" for f in "hour minute second unix_seconds unix_millis unix_micros unix_date date".split()),
+    *(
+        f"date_trunc('{unit}', `when`)"
+        for unit in ("second", "minute", "hour", "day", "week", "month", "quarter", "year", "MM")
+    ),
+    *(f"unix_micros(timestamp_{unit}(i))" for unit in ("seconds", "millis", "micros")),
+    *("`when` >= '2024-02-29'", "`when` < timestamp '2024-03-01 00:00:00.000001'", "`when` >= d", "d < `when`"),
+    *("`when` = timestamp '2024-03-01T01:30:00+01:30'", "`when` between '1970-01-01' and `until`", "timestamp(d)"),
+    *("`when` in ('1970-01-01 00:00', date '2024-03-01')", "coalesce(`when`, `until`)", "coalesce(`when`, d)"),
+    *(
+        "greatest(`when`, `until`)",
+        "least(`when`, `until`, '2000-01-01')",
+        "if(p, `when`, `until`)",
+        "nullif(`when`, d)",
+    ),
+    *(
+        "cast(`when` as date)",
+        "cast(d as timestamp)",
+        "cast(cast(`when` as date) as timestamp)",
+        "trunc(`when`, 'month')",
+    ),
+    *(
+        "datediff(`when`, `until`)",
+        "date_add(`when`, 1)",
+        "case when p then `when` end",
+        "`when`",
+        "cast(null as timestamp)",
+    ),
+    *(
+        "cast('2024-02-29 10:00:59.5' as timestamp)",
+        "hour('2024-02-29 10:00')",
+        "timestamp_seconds(1)",
+        "year(`when`) = i",
+    ),
+    *("timestamp '0001-01-01 00:00'", "timestamp '9999-12-31 23:59:59.999999'", "hour(null)", "hour(d)"),
+]
+EVERYTHING = [*ARITHMETIC, *COMPARISON, *LOGIC, *TEXT, *DATES, *TIMES, *CASTS]
 
 
 @pytest.fixture(scope="module")
@@ -255,8 +294,11 @@ def answers_of_duckdb() -> list[list[Any]]:
 
 @pytest.mark.parametrize("ansi", ["true", "false"])
 def test_both_engines_give_the_same_bits(spark_classic: Any, answers_of_duckdb: list[list[Any]], ansi: str) -> None:
-    before = spark_classic.conf.get("spark.sql.ansi.enabled")
+    names = ("spark.sql.ansi.enabled", "spark.sql.session.timeZone")
+    before = [spark_classic.conf.get(name) for name in names]
     spark_classic.conf.set("spark.sql.ansi.enabled", ansi)
+    # No answer depends on the session's time zone.
+    spark_classic.conf.set("spark.sql.session.timeZone", "America/New_York" if ansi == "true" else "Asia/Kathmandu")
     try:
         answers = [
             answer
@@ -264,7 +306,8 @@ def test_both_engines_give_the_same_bits(spark_classic: Any, answers_of_duckdb: 
             for answer in on_spark(spark_classic, [scalar(text, SCHEMA) for text in batch])
         ]
     finally:
-        spark_classic.conf.set("spark.sql.ansi.enabled", before)
+        for name, value in zip(names, before, strict=True):
+            spark_classic.conf.set(name, value)
     wrong = {
         text: next((row, a, b) for row, (a, b) in enumerate(zip(spark, duckdb, strict=True)) if a != b)
         for text, spark, duckdb in zip(EVERYTHING, answers, answers_of_duckdb, strict=True)
@@ -280,7 +323,14 @@ def test_what_is_promised_not_to_be_missing_is_not(answers_of_duckdb: list[list[
 
 
 def test_the_type_is_the_one_that_comes_out(answers_of_duckdb: list[list[Any]]) -> None:
-    kinds = {Type.INTEGER: "int", Type.FLOAT: "str tuple", Type.BOOLEAN: "bool", Type.STRING: "str", Type.DATE: "date"}
+    kinds = {
+        Type.TIMESTAMP: "datetime",
+        Type.INTEGER: "int",
+        Type.FLOAT: "str tuple",
+        Type.BOOLEAN: "bool",
+        Type.STRING: "str",
+        Type.DATE: "date",
+    }
     for text, answer in zip(EVERYTHING, answers_of_duckdb, strict=True):
         assert {type(value).__name__ for value in answer} <= {*kinds[scalar(text, SCHEMA).type].split(), "NoneType"}, (
             text
