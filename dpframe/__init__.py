@@ -26,7 +26,6 @@ from dpframe.accessor import attach
 from dpframe.accounting import Budget
 from dpframe.aggregates import count, count_distinct, histogram, max, mean, median, min, quantile, std, sum, var
 from dpframe.aggregates.find_bounds import bounds
-from dpframe.batch import batch
 from dpframe.keys import Keys, keys
 from dpframe.plan import cut
 from dpframe.result import ReleaseInfo
@@ -37,7 +36,6 @@ __all__ = [
     "Keys",
     "ReleaseInfo",
     "__version__",
-    "batch",
     "bounds",
     "count",
     "count_distinct",
@@ -57,6 +55,7 @@ __all__ = [
 
 
 _LAZY = {
+    "batch": "dpframe.batches",
     "ExponentialChoice": "dpframe.mechanisms.exponential",
     "GaussianNoise": "dpframe.mechanisms.table",
     "DiscreteGaussianNoise": "dpframe.mechanisms.whole",

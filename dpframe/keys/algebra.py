@@ -13,7 +13,6 @@ from functools import partial, reduce
 import numpy as np
 import pyarrow as pa
 
-from dpframe import sql
 from dpframe.keys.factor import ARROW, Factor, Mask, agree, both, meet
 from dpframe.plan import Column, Expression, Schema, Type
 
@@ -123,6 +122,8 @@ def _kinds(one: Factor, other: Factor) -> bool:
 
 def keep(factors: Factors, condition: str) -> Factors:
     """The keys for which a SQL condition is true; each part of it looks at the factors of its own columns alone."""
+    from dpframe import sql  # with sqlglot, for which whoever filters no keys need not wait
+
     kinds = {form: type_ for type_, form in ARROW.items()}
     domains = {name: domain for factor in factors for name, domain in factor.domains.items()}
     columns = [
