@@ -34,7 +34,8 @@ def spreading(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
 def ask(frame: Any, **options: Any) -> Any:
     private = frame.dp.protect(id="user").bound(groups=3, rows_per_group=2)
     grouped = private.assign(band=dp.cut("age", range(0, 101, 20))).groupby("level", "band", keys={"level": LEVELS})
-    query = grouped.agg(n=dp.count(), income=dp.mean("income", 0, 10), age=dp.sum("age", 0, 99))
+    answers = {"n": dp.count(), "income": dp.mean("income", 0, 10), "age": dp.sum("age", 0, 99)}
+    query = grouped.agg(**answers, low=dp.quantile("income", 0.25, 0, 10), half=dp.median("age", 0, 99))
     return query.release(epsilon=1, budget=dp.Budget(epsilon=1), **options)
 
 
