@@ -1,0 +1,1 @@
+"""What dpframe's own work costs, beside the same steps written by hand."""
