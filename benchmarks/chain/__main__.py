@@ -3,8 +3,8 @@
 python -m benchmarks.chain
 
 Both make the chain, or the query, anew in every round, and take turns. By hand means: one DuckDB query over the pandas
-frame, group sums by numpy, and noise of the same law by numpy's generator. dpframe also parses and checks the SQL, charges
-a budget, draws exact noise, and writes down what the release says of itself.
+frame, group sums by numpy, and noise of the same law by numpy's generator. dpframe also parses and checks the SQL,
+charges a budget, draws exact noise, and writes down what the release says of itself.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ def milliseconds(work: Callable[[], object]) -> float:
 def main() -> None:
     """Print one line for each size of table."""
     stamp = machine()
-    print(
-        f"{stamp['cpu']}, {stamp['cores']} cores, load {stamp['load']:.1f}; dpframe {dp.__version__}, {stamp['revision']}"
-    )
+    print(f"{stamp['cpu']}, {stamp['cores']} cores, load {stamp['load']:.1f}")
+    versions = f"DuckDB {duckdb.__version__}, pandas {pd.__version__}"
+    print(f"dpframe {dp.__version__} on top of {stamp['revision']}, {versions}")
     print("rows       dpframe   by hand   more than by hand (medians, ms; the bar is 150)")
     budget = dp.Budget(epsilon=10**6)
     for rows in (1_000, 100_000, 1_000_000):
