@@ -20,6 +20,11 @@ So the release is (ε, δ₁ + δ₂)-DP when 1 − s ≤ δ₂ for every unit; 
 group this is the threshold of Korolova, Kenthapadi, Mishra and Ntoulas (*Releasing search queries and clicks
 privately*, WWW 2009).
 
+*Rows that go.* Before a private join of rows, one unit's rows may also push others' out, so that each table has groups
+of its own, all of whose rows are among those that the unit moves. With s and s' the chances that neither table shows
+any of these, the same steps give 1 − s·s' in the place of 1 − s: the sum of f over the moved rows of both, which
+``total`` counts.
+
 *The threshold.* A unit has v₁, v₂, … rows in the groups of B: at most ``groups`` of them, each at most ``rows``, at
 most ``total`` together. With f(v) = −ln(1 − P(X ≥ T − v)) the condition 1 − s ≤ δ₂ is Σ f(vᵢ) ≤ −ln(1 − δ₂). As f
 increases, Σ f(vᵢ) ≤ groups·f(rows). For T > rows the tail P(X ≥ k), k ≥ 1, of both laws is convex in k, so f is
