@@ -153,7 +153,7 @@ def kills(home: Path, kills: int = 300, units: int = 22_000, processes: int = 4)
     """Processes that charge, store and answer are killed at random moments until the budget is spent."""
     draw, running, killed, started, broken, due = random.Random(13), set[int](), 0, 0, 0, 0.0
     opened(home, units, anchor=True)
-    every = units / 2 / kills * 0.9  # charges between two kills, so that kills are spread over the whole run
+    every = units / 2 / kills * 0.9  # at most so many charges between two kills, so that none is left at the end
     while True:
         while len(running) < processes:
             started += 1
@@ -174,7 +174,7 @@ def kills(home: Path, kills: int = 300, units: int = 22_000, processes: int = 4)
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             running.remove(child)
-            killed, due = killed + 1, seen + draw.uniform(0, 2 * every * 0.9)
+            killed, due = killed + 1, seen + draw.uniform(0, every)
 
 
 def audited(home: Path, units: int) -> dict[str, Any]:
