@@ -11,8 +11,10 @@ from dpframe.accounting import cost as read_cost
 from dpframe.aggregates import Noisy, Prepared
 from dpframe.lines import Quantile
 from dpframe.mechanisms import Mechanism, RankChoice
+from dpframe.openbounds import depends
 from dpframe.plan import Squares, Statistic, Sum, at_least_one
 from dpframe.privacy import analyse, calibrate
+from dpframe.privacy.analyse import bounding
 from dpframe.privacy.selection import select
 from dpframe.query import Question
 from dpframe.release import CONFIDENCE, confidence_of
@@ -28,18 +30,20 @@ def errors(question: Question, mechanism: str, ci: float | None, rows: object = 
         calibrated = select(question, price(question, named), mechanism).calibrated
     else:
         calibrated = calibrate(analyse(question), read_cost(**named), mechanism)
-    mechanisms = {each.measured.statistic: each.mechanism for each in calibrated}
-    shares = {each.measured.statistic: each.measured.share for each in calibrated}
     lines: dict[str, list[Any]] = {
         name: [] for name in ("answer", "aggregate", "noise", "share", "half_width", "ranks")
     }
-    for name, text, prepared in question.answers:
-        used = [mechanisms[statistic] for statistic in prepared.statistics]
-        width, ranks = _width(prepared, used, confidence, n)
-        share = float(sum(shares[statistic] for statistic in prepared.statistics))
-        noise = ", ".join(dict.fromkeys(each.name for each in used))
-        for column, value in zip(lines, (name, text, noise, share, width, ranks), strict=True):
-            lines[column].append(value)
+    first = 2 * len(question.open)  # what finds bounds has its own lines, at the end
+    for asked, of in [(question, calibrated[first:]), *([(bounding(question), calibrated[:first])] if first else [])]:
+        known = {each.measured.statistic: each for each in of}
+        for name, text, prepared in asked.answers:
+            used = [known[statistic].mechanism for statistic in prepared.statistics]
+            width, ranks = _width(prepared, used, confidence, n)
+            width = float("nan") if any(depends(question, each) for each in prepared.statistics) else width
+            share = float(sum(known[statistic].measured.share for statistic in prepared.statistics))
+            noise = ", ".join(dict.fromkeys(each.name for each in used))
+            for column, value in zip(lines, (name, text, noise, share, width, ranks), strict=True):
+                lines[column].append(value)
     types = dict.fromkeys(("share", "half_width", "ranks"), pa.float64())
     return pa.table({column: pa.array(values, types.get(column)) for column, values in lines.items()})
 

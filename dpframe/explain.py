@@ -9,8 +9,10 @@ from dpframe.accounting import ApproximateDP
 from dpframe.accounting import cost as read_cost
 from dpframe.errors import MissingBoundError
 from dpframe.lines import Quantile
+from dpframe.openbounds import decidable, depends
 from dpframe.plan import Distinct, Squares, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
+from dpframe.privacy.analyse import FOR_BOUNDS
 from dpframe.privacy.selection import select
 from dpframe.query import Question
 from dpframe.release import CONFIDENCE, reach, words
@@ -56,16 +58,33 @@ def explanation(question: Question, at_least: object = None, mechanism: str = "a
         lines.append("  policy  missing values (null, NaN) add nothing; infinities count as the nearer bound")
     if any(isinstance(each, Quantile) for each in statistics):
         lines.append("  policy  missing values (null, NaN) have no rank; infinities count as the nearer bound")
+    if question.open:
+        lines.append(f"  bounds  of {', '.join(question.open)} are found for {FOR_BOUNDS} of the cost; scales follow")
     if any(isinstance(each, Distinct) for each in statistics):
         lines.append("  policy  missing (null, NaN) is one distinct value")
     if refused is not None:
         return "\n".join([*lines, refused])
     if at_least is not None:
+        decidable(question, at_least)
         least, shown = reach(question, {each.measured.statistic: each.mechanism for each in calibrated}, at_least)
         lines.append(f"  shown   {least if cost is None or question.finds else shown}")
     lines.append("  noise" if cost is None else f"  noise of {cost}")
     names = {column.ref: column.name for column in plan.schema}
-    return "\n".join([*lines, *(_noise(each, names, cost is not None) for each in calibrated)])
+    for each in calibrated:
+        told = _open_noise if depends(question, each.measured.statistic) else _noise
+        lines.append(told(each, names, cost is not None))
+    return "\n".join(lines)
+
+
+def _open_noise(each: Calibrated, names: Mapping[str, str], priced: bool) -> str:
+    """One statistic that is clipped to bounds that are not known yet."""
+    statistic, mechanism, noise = each.measured.statistic, each.mechanism, ""
+    what = "sum of squares" if isinstance(statistic, Squares) else "sum"
+    what = "rank of a quantile" if isinstance(statistic, Quantile) else what
+    if priced and mechanism.scale:
+        times = "" if isinstance(statistic, Quantile) else " times what one row may move it by"
+        noise = f"{mechanism.name} of scale {mechanism.scale / statistic.reach:.6g}{times}; "
+    return f"    {what} of {names[statistic.refs[0]]}, clipped to the bounds found: {noise}share {each.measured.share}"
 
 
 def _noise(each: Calibrated, names: Mapping[str, str], priced: bool) -> str:

@@ -11,23 +11,17 @@ from dpframe.accounting import Budget
 from dpframe.aggregates import Aggregate, BoundOf, Bounds, Histogram, Prepared, QuantileOf, Quantiles
 from dpframe.beyond import Beyond
 from dpframe.direct import Direct
-from dpframe.errors import ColumnTypeError, KeysError, PlanError
+from dpframe.errors import BoundsError, ColumnTypeError, KeysError, PlanError
 from dpframe.expected import errors
 from dpframe.explain import Shown, explanation
 from dpframe.keys import Keys, for_columns, grouping
-from dpframe.plan import (
-    Bound,
-    Cut,
-    GroupBound,
-    Number,
-    RowBound,
-    Schema,
-    Type,
-    at_least_one,
-)
+from dpframe.openbounds import release_open, widest
+from dpframe.plan import Bound, Cut, GroupBound, Number, RowBound, Schema, Type, at_least_one
 from dpframe.query import Plan, Question
 from dpframe.release import release
 from dpframe.selection import release_found
+
+Clipped = aggregates.SumOf | aggregates.Mean | aggregates.Variance | QuantileOf
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -338,6 +332,9 @@ class GroupedFrame(Direct, Shown):
         if len(wanted) == 1 and isinstance(histogram := wanted[0][1], Histogram):
             return self._binned(histogram).agg(**{wanted[0][0]: aggregates.count()})
         schema = self.frame.plan.schema
+        bare = [each.column for _, each, _ in wanted if isinstance(each, Clipped) and each.low is each.high is None]
+        sought = tuple(dict.fromkeys(name for name in bare if schema[name].bounds is None))
+        schema = widest(schema, sought) if sought else schema
         answers: list[tuple[str, str, Prepared]] = []
         for name, aggregate, weight in wanted:
             if not hasattr(aggregate, "prepare"):
@@ -348,7 +345,10 @@ class GroupedFrame(Direct, Shown):
             if weight is not None:
                 text, prepared = f"{text} at share {weight}", replace(prepared, part=prepared.part * weight)
             answers.append((name, text, prepared))
-        question = Question(self.frame.plan, self.by, self.keys, tuple(answers))
+        asked = tuple(each for _, each, _ in wanted) if sought else ()
+        question = Question(self.frame.plan, self.by, self.keys, tuple(answers), sought, asked)
+        if question.finds and sought:
+            raise BoundsError(f"A release that finds its groups finds no bounds: give {sought[0]!r} low and high.")
         if question.finds and any(isinstance(each, QuantileOf | BoundOf) for _, each, _ in wanted):
             raise PlanError("A quantile needs public groups: give .groupby() their keys, as in keys=['a', 'b'].")
         return Query(self.frame.source, question)
@@ -490,7 +490,7 @@ class Query(Shown):
         (['books_mean', 'books_mean_low', 'books_mean_high', 'books_mean_reliable'], (1, 4))
         """
         cost = {"epsilon": epsilon, "delta": delta, "rho": rho, "mu": mu}
-        answer = release_found if self.question.finds else release
+        answer = release_found if self.question.finds else release_open if self.question.open else release
         options: dict[str, Any] = {"ci": ci, "at_least": at_least, "label": label, "once": once}
         return answer(self.source, self.question, cost, mechanism, budget=budget, **options)
 

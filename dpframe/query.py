@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dpframe.accounting import Child
-from dpframe.aggregates import Prepared
+from dpframe.aggregates import Aggregate, Prepared
 from dpframe.keys import MOST_KEYS, Keys
 from dpframe.plan import Bound, Filter, Join, Schema, Step, Unit
 from dpframe.stages import Apply, KeepGroups, KeepRows, Match, Stage
@@ -79,12 +79,20 @@ class Question:
         Where some of the columns have no keys, groups are found among the rows, by a private selection.
     answers
         Output name, the aggregate's text, and the prepared aggregate.
+    open, aggregates
+        The columns whose clipping bounds the release is to find, and then what each answer was prepared from: at the
+        widest bounds that can be found. See :mod:`dpframe.openbounds`.
+    found
+        The bounds that were, in words.
     """
 
     plan: Plan
     by: tuple[str, ...]
     keys: Keys
     answers: tuple[tuple[str, str, Prepared], ...]
+    open: tuple[str, ...] = ()
+    aggregates: tuple[Aggregate, ...] = ()
+    found: tuple[str, ...] = ()
 
     @property
     def finds(self) -> bool:
@@ -99,4 +107,5 @@ class Question:
     def __str__(self) -> str:
         answers = ", ".join(f"{name}={text}" for name, text, _ in self.answers)
         asked = f"groupby({', '.join(self.by)}): {answers or 'groups'}" if self.by else answers
+        asked += f", bounds of {', '.join(self.open)} found" if self.open else ""
         return asked if self.plan.child is None else f"{asked} of {self.plan.child}"

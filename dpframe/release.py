@@ -234,6 +234,7 @@ def describe(
         confidence=confidence,
         columns=tuple(columns),
         at_least=at_least,
+        found=question.found,
     )
 
 

@@ -79,6 +79,8 @@ class ReleaseInfo:
         Which cells came out; None when all of them did.
     selection
         Which groups came out, in words, where they were found among the rows; None where they were public.
+    found
+        The clipping bounds that the release found, in words, where none were given.
     """
 
     private: bool
@@ -91,6 +93,7 @@ class ReleaseInfo:
     columns: tuple[ColumnInfo, ...]
     at_least: AtLeast | None = None
     selection: str | None = None
+    found: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> ColumnInfo:
         """The entry of one answer column."""
@@ -116,6 +119,7 @@ class ReleaseInfo:
             lines.append(f"  groups  {self.selection}, by {', '.join(self.by)}")
         if self.at_least is not None:
             lines.append(f"  shown   {self.at_least}")
+        lines += [f"  clips   {found}" for found in self.found]
         for column in self.columns:
             lines.append(f"  {column.name} = {column.aggregate}")
             lines += [
@@ -146,7 +150,7 @@ def loads(text: str) -> ReleaseInfo:
     )
     shown = fields.pop("at_least", None)
     return ReleaseInfo(
-        **{**fields, "bounds": tuple(fields["bounds"]), "by": tuple(fields["by"])},
+        **{**fields, **{name: tuple(fields.get(name, ())) for name in ("bounds", "by", "found")}},
         columns=columns,
         at_least=None if shown is None else AtLeast(**shown),
     )

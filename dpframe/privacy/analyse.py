@@ -35,19 +35,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from dpframe.accounting import ApproximateDP, Declared, Event, GaussianDP, Joint, PureDP, ZeroConcentratedDP
 from dpframe.accounting import Exact as Rational
 from dpframe.accounting.conversions import gaussian_within, pure_within_gaussian, root_down
 from dpframe.accounting.events import DiscreteLaplace, Exponential
+from dpframe.aggregates import BoundOf
 from dpframe.errors import MechanismError, MissingBoundError
 from dpframe.kernels.arguments import SMALLEST_SCALE
+from dpframe.keys import Keys
 from dpframe.lines import Quantile
 from dpframe.mechanisms import Exact, ExactRank, Gaussian, Laplace, Mechanism, RankChoice
 from dpframe.plan import Bound, Distinct, GroupBound, RowBound, Statistic, Unit
 from dpframe.query import Question
+
+FOR_BOUNDS = Fraction(1, 5)
+"""Of a release's cost, what finds the clipping bounds that its aggregates leave out, in equal parts for each column."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,8 @@ class Calibrated:
 def analyse(question: Question) -> tuple[Measured, ...]:
     """The statistics of a question, each once, with exact sensitivities. Reads no data.
 
+    Those that find bounds, where it leaves any open, come first, and the others are measured at the widest bounds.
+
     A row moves a statistic of its group by at most ``reach`` steps, so ``c_g`` rows of one unit move it by at
     most ``reach · c_g``: L1 ≤ reach · Σ c_g and L2² ≤ reach² · Σ c_g².
 
@@ -175,7 +182,21 @@ def analyse(question: Question) -> tuple[Measured, ...]:
         unit = of(plan.moves, plan.bounds, by, question.groups)
         reach = statistic.reach
         measured.append(Measured(statistic, share, reach * unit.l1, reach**2 * unit.l2_squared, unit.cells))
+    if question.open:
+        return (*in_part(analyse(bounding(question)), FOR_BOUNDS), *in_part(measured, 1 - FOR_BOUNDS))
     return tuple(measured)
+
+
+def bounding(question: Question) -> Question:
+    """The question for the bounds that a release must find: two for each column, over all rows as one group."""
+    parts = [part for column in question.open for part in (BoundOf(column, 0), BoundOf(column, 1))]
+    answers = tuple((part.label, str(part), part.prepare(question.plan.schema)) for part in parts)
+    return Question(question.plan, (), Keys(()), answers)
+
+
+def in_part(measured: Sequence[Measured], part: Fraction) -> tuple[Measured, ...]:
+    """The statistics of a question that has only a part of the cost."""
+    return tuple(replace(each, share=each.share * part) for each in measured)
 
 
 def split(question: Question) -> dict[Statistic, Fraction]:

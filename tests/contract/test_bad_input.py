@@ -49,7 +49,7 @@ STEPS: list[tuple[str, Callable[[Any], Any], type[errors.DPFrameError], str]] = 
     ("sum of a timestamp", lambda p: p.sum("when", 0, 1), errors.ColumnTypeError, "timestamp"),
     ("low = high", lambda p: p.mean("x", 1, 1), errors.BoundsError, "low must be less"),
     ("low > high", lambda p: p.sum("x", 2, 1), errors.BoundsError, "low must be less"),
-    ("no bounds", lambda p: p.mean("x"), errors.BoundsError, r"protect\(bounds="),
+    ("no bounds, no keys", lambda p: p.groupby("level").mean("x"), errors.BoundsError, "low and high"),
     ("half the bounds", lambda p: p.mean("x", 0), errors.BoundsError, "clipping bounds"),
     ("NaN bound", lambda p: p.mean("x", 0, math.nan), errors.BoundsError, "finite"),
     ("infinite bound", lambda p: p.mean("x", -math.inf, 1), errors.BoundsError, "finite"),

@@ -98,8 +98,6 @@ def test_what_is_no_quantile_is_refused(engine: Engine) -> None:
     with pytest.raises(dp.errors.ColumnTypeError, match="quantile"):
         private.median("s", 0, 1)
     with pytest.raises(dp.errors.BoundsError):
-        private.median("x")
-    with pytest.raises(dp.errors.BoundsError):
         private.median("n", -(2**63), 2**63 - 1)
     with pytest.raises(dp.errors.PlanError, match="cannot decide"):
         private.agg(m=dp.median("x", 0, 1)).release(epsilon=1, budget=dp.Budget(epsilon=1), at_least=3)
