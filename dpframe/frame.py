@@ -439,7 +439,7 @@ class Query(Shown):
         label: str = "",
         once: str | None = None,
     ) -> Any:
-        """Charge the budget, read the data once, add noise, and freeze the answer.
+        """Charge the budget, read the data (twice, to find bounds first), add noise, and freeze the answer.
 
         Parameters
         ----------
