@@ -9,26 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from dpframe.errors import ColumnTypeError, ExpressionError
+from dpframe.errors import ExpressionError
 from dpframe.plan import Type
-from dpframe.sql import arithmetic
+from dpframe.sql import arithmetic, times
+from dpframe.sql.arguments import argument, literal_integer, literal_text
 from dpframe.sql.casts import cast
 from dpframe.sql.terms import (
-    DAY,
     Term,
-    article,
     boolean,
     choose,
     common,
-    converts,
-    day_of,
     derive,
-    kind,
     literal_term,
-    midnight,
     present,
-    remedy,
-    since,
     typed,
     usable,
 )
@@ -91,15 +84,6 @@ TEMPLATES = {
 
 MAYBE_MISSING = frozenset(["sqrt"])
 """Templates whose value may be missing though no argument is."""
-
-UNITS = {
-    "year": ("YEAR", "year"),
-    "yyyy": ("YEAR", "year"),
-    "quarter": ("QUARTER", "quarter"),
-    "month": ("MONTH", "month"),
-    "mm": ("MONTH", "month"),
-    "week": ("WEEK", "week"),
-}
 
 LONGEST = 2**31 - 1
 
@@ -303,80 +287,6 @@ def _translate(name: str, args: Sequence[Term]) -> Term:
     return derive("translate(...)", STRING, spark, duckdb, [text], nullable=False)
 
 
-def _trunc(name: str, args: Sequence[Term]) -> Term:
-    day = argument(args[0], DATE, name)
-    unit = literal_text(args[1], name, "trunc(d, 'month')").lower()
-    if unit not in UNITS:
-        raise ExpressionError(f"trunc cannot cut a date to {unit!r}. Write 'year', 'quarter', 'month' or 'week'.")
-    spark, duckdb = UNITS[unit]
-    return derive(
-        "trunc(...)",
-        DATE,
-        f"trunc({day.spark}, '{spark}')",
-        f"CAST(date_trunc('{duckdb}', {day.duckdb}) AS DATE)",
-        [day],
-        nullable=False,
-    )
-
-
-CLOCK = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day": DAY}
-"""Microseconds of what a day is made of."""
-
-
-def _clock(name: str, args: Sequence[Term]) -> Term:
-    """The hour, minute or second of a timestamp."""
-    moment, within = (
-        argument(args[0], TIMESTAMP, name),
-        {"hour": DAY, "minute": CLOCK["hour"], "second": CLOCK["minute"]},
-    )
-    spark, duckdb = since(moment, within[name])
-    spark, duckdb = f"({spark} div {CLOCK[name]}L)", f"({duckdb} // CAST({CLOCK[name]} AS BIGINT))"
-    return derive(f"{name}(...)", INTEGER, spark, duckdb, [moment], nullable=False)
-
-
-UNIX = {"seconds": 1_000_000, "millis": 1_000, "micros": 1}
-
-
-def _unix(name: str, args: Sequence[Term]) -> Term:
-    """Whole seconds, milliseconds or microseconds since 1970."""
-    moment, unit = argument(args[0], TIMESTAMP, name), UNIX[name.split("_")[1]]
-    spark, duckdb = since(moment, unit)
-    spark = f"(({moment.spark} - {spark}) div {unit}L)"
-    duckdb = f"(({moment.duckdb} - {duckdb}) // CAST({unit} AS BIGINT))"
-    return derive(f"{name}(...)", INTEGER, spark, duckdb, [moment], nullable=False)
-
-
-def _of_unix(name: str, args: Sequence[Term]) -> Term:
-    """The timestamp of so many seconds, milliseconds or microseconds since 1970; null outside year 1 to 9999."""
-    count, unit = argument(args[0], INTEGER, name), UNIX[name.split("_")[1]]
-    first, last = arithmetic.FIRST_DAY * DAY // unit, (arithmetic.LAST_DAY + 1) * DAY // unit - 1
-    spark = f"(CASE WHEN {count.spark} >= ({first}L) AND {count.spark} <= {last}L THEN {count.spark} * {unit}L END)"
-    ends = f"CAST({first} AS BIGINT)", f"CAST({last} AS BIGINT)"
-    duckdb = f"(CASE WHEN {count.duckdb} >= {ends[0]} AND {count.duckdb} <= {ends[1]} "
-    duckdb += f"THEN {count.duckdb} * CAST({unit} AS BIGINT) END)"
-    return derive(f"{name}(...)", TIMESTAMP, spark, duckdb, [count], nullable=True)
-
-
-def _date_trunc(name: str, args: Sequence[Term]) -> Term:
-    """A timestamp cut off to a whole unit."""
-    unit = literal_text(args[0], name, "date_trunc('hour', x)").lower()
-    moment = argument(args[1], TIMESTAMP, name)
-    if unit in CLOCK:
-        spark, duckdb = since(moment, CLOCK[unit])
-        texts = f"({moment.spark} - {spark})", f"({moment.duckdb} - {duckdb})"
-        return derive(f"{name}(...)", TIMESTAMP, *texts, [moment], nullable=False)
-    if unit not in UNITS:
-        units = ", ".join(map(repr, [*CLOCK, "week", "month", "quarter"]))
-        raise ExpressionError(f"date_trunc cannot cut a timestamp to {unit!r}. Write {units} or 'year'.")
-    return midnight(_trunc(name, [day_of(moment), literal_term(unit)]))
-
-
-def _date_add(name: str, args: Sequence[Term]) -> Term:
-    day = argument(args[0], DATE, name)
-    days = argument(args[1], INTEGER, name)
-    return arithmetic.shift(day, days, -1 if name == "date_sub" else 1)
-
-
 def _cast(name: str, args: Sequence[Term]) -> Term:
     return cast(args[0], name)
 
@@ -427,20 +337,20 @@ RULES = {
     "left": Rule(_end_of_text, 2, 2, "left(x, 3)"),
     "right": Rule(_end_of_text, 2, 2, "right(x, 3)"),
     "translate": Rule(_translate, 3, 3, "translate(x, 'abc', 'ABC')"),
-    "trunc": Rule(_trunc, 2, 2, "trunc(d, 'month')"),
-    "date_trunc": Rule(_date_trunc, 2, 2, "date_trunc('hour', x)"),
-    "hour": Rule(_clock, 1, 1, "hour(x)"),
-    "minute": Rule(_clock, 1, 1, "minute(x)"),
-    "second": Rule(_clock, 1, 1, "second(x)"),
-    "unix_seconds": Rule(_unix, 1, 1, "unix_seconds(x)"),
-    "unix_millis": Rule(_unix, 1, 1, "unix_millis(x)"),
-    "unix_micros": Rule(_unix, 1, 1, "unix_micros(x)"),
-    "timestamp_seconds": Rule(_of_unix, 1, 1, "timestamp_seconds(x)"),
-    "timestamp_millis": Rule(_of_unix, 1, 1, "timestamp_millis(x)"),
-    "timestamp_micros": Rule(_of_unix, 1, 1, "timestamp_micros(x)"),
-    "date_add": Rule(_date_add, 2, 2, "date_add(d, 7)"),
-    "dateadd": Rule(_date_add, 2, 2, "dateadd(d, 7)"),
-    "date_sub": Rule(_date_add, 2, 2, "date_sub(d, 7)"),
+    "trunc": Rule(times.trunc, 2, 2, "trunc(d, 'month')"),
+    "date_trunc": Rule(times.date_trunc, 2, 2, "date_trunc('hour', x)"),
+    "hour": Rule(times.clock, 1, 1, "hour(x)"),
+    "minute": Rule(times.clock, 1, 1, "minute(x)"),
+    "second": Rule(times.clock, 1, 1, "second(x)"),
+    "unix_seconds": Rule(times.unix, 1, 1, "unix_seconds(x)"),
+    "unix_millis": Rule(times.unix, 1, 1, "unix_millis(x)"),
+    "unix_micros": Rule(times.unix, 1, 1, "unix_micros(x)"),
+    "timestamp_seconds": Rule(times.of_unix, 1, 1, "timestamp_seconds(x)"),
+    "timestamp_millis": Rule(times.of_unix, 1, 1, "timestamp_millis(x)"),
+    "timestamp_micros": Rule(times.of_unix, 1, 1, "timestamp_micros(x)"),
+    "date_add": Rule(times.date_add, 2, 2, "date_add(d, 7)"),
+    "dateadd": Rule(times.date_add, 2, 2, "dateadd(d, 7)"),
+    "date_sub": Rule(times.date_add, 2, 2, "date_sub(d, 7)"),
     "bigint": Rule(_cast, 1, 1, "bigint(x)"),
     "int": Rule(_cast, 1, 1, "int(x)"),
     "double": Rule(_cast, 1, 1, "double(x)"),
@@ -485,30 +395,3 @@ def call(name: str, args: Sequence[Term]) -> Term:
 
 def _count(name: str, given: int, example: str) -> ExpressionError:
     return ExpressionError(f"{name} cannot take {given} argument{'' if given == 1 else 's'}. Write {example}.")
-
-
-def argument(term: Term, type: Type, where: str) -> Term:
-    """The term as the ``type`` that ``where`` takes."""
-    usable(term, where)
-    if term.type is TIMESTAMP and type is DATE:
-        return day_of(term)
-    if term.type not in (type, None) and not converts(term, type):
-        raise ColumnTypeError(f"{where} takes {article(type)}, and {term.shown} is {kind(term)}. {remedy(term, type)}")
-    return typed(term, type)
-
-
-def literal_integer(term: Term, where: str, least: int, example: str) -> int:
-    """The value of an argument that must be written out as a number."""
-    value = term.literal
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ExpressionError(
-            f"{where} needs a whole number of at least {least} there, not {term.shown}. Write {example}."
-        )
-    return value
-
-
-def literal_text(term: Term, where: str, example: str) -> str:
-    """The value of an argument that must be written out as text."""
-    if not isinstance(term.literal, str):
-        raise ExpressionError(f"{where} needs a text literal there, not {term.shown}. Write {example}.")
-    return term.literal

@@ -19,6 +19,7 @@ from sqlglot.tokens import Token, TokenType
 from dpframe.errors import ExpressionError
 from dpframe.plan import Schema, Type
 from dpframe.sql import arithmetic, functions
+from dpframe.sql.arguments import argument
 from dpframe.sql.casts import cast
 from dpframe.sql.refusals import refuse_construct, refuse_function
 from dpframe.sql.terms import (
@@ -344,7 +345,7 @@ def _is(node: Any, schema: Schema, read: Read) -> Term:
 
 
 def _like(node: Any, schema: Schema, read: Read) -> Term:
-    text = functions.argument(read(node.this), Type.STRING, "`like`")
+    text = argument(read(node.this), Type.STRING, "`like`")
     if not isinstance(node.expression, exp.Literal) or not node.expression.is_string:
         raise ExpressionError("like needs a pattern written out as text, for example name like 'A%'.")
     pattern = node.expression.this
