@@ -204,7 +204,7 @@ small = st.tuples(st.sampled_from(["a", "b", None]), st.integers(0, 2), st.sampl
 tables = st.lists(small, min_size=1, max_size=9).map(
     lambda listed: pd.DataFrame(listed, columns=["k", "n", "x"]).astype({"k": object, "n": "int64", "x": float})
 )
-QUICK = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 FEW = settings(QUICK, max_examples=4, phases=[Phase.generate])
 
 

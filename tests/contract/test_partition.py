@@ -166,7 +166,7 @@ def test_an_id_moves_no_more_parts_than_are_charged(engine: Engine, monkeypatch:
             moved += any(moves)
         assert len(reach) == 1 and moved <= reach.pop() <= 4
 
-    many = settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    many = settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     few = settings(many, max_examples=2, phases=[Phase.generate])
     (many if engine.name == "pandas" else few)(given(rows_of_ids, bounds, st.integers(0, 99))(law))()
 
