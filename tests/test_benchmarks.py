@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import environments
+from benchmarks import environments, pages
 from benchmarks.scale import data, meter
 from benchmarks.scale.chart import plot, series
 from benchmarks.scale.lines import FULL, GROUPS, QUICK, lines
@@ -155,6 +155,38 @@ def test_the_tables_say_met_missed_failed_and_not_measured() -> None:
     assert "| Spark, 5M rows, count | plain Spark | | 1.8 × | not measured |" in text
     assert series(found)["dpframe on pandas"] == {5: 1.4, 50: 15.0}
     assert plot(found).count("<polyline") == 2
+
+
+def test_a_page_says_met_missed_skipped_and_not_measured_and_one_figure_updates_its_own_lines(tmp_path: Path) -> None:
+    speed = iter([90, 120])
+    page = pages.Page(
+        name="cars",
+        title="Cars",
+        figures={"speed": lambda: {"km/h": next(speed)}, "colour": lambda: {"skipped": "it is dark"}, "price": dict},
+        bars=[
+            pages.Bar("speed", "on the road", "at least 100", lambda found: f"{found['km/h']} km/h", _fast),
+            pages.Bar(
+                "colour", "of the roof", "red", lambda found: found["roof"], lambda found: found["roof"] == "red"
+            ),
+            pages.Bar("price", "new", "little", str, bool),
+        ],
+        packages=["numpy", "no-such-package"],
+    )
+    pages.run(page, ["speed", "colour"], tmp_path)
+    first = (tmp_path / "cars.md").read_text()
+    assert "| on the road | at least 100 | 90 km/h | **missed** | 20" in first
+    assert "| of the roof | red |  | not measured: it is dark | 20" in first
+    assert "| new | little |  | not measured |" in first and "* km/h: 90" in first
+    before = pages.read("cars", tmp_path)
+    assert list(before["speed"]["versions"]) == ["numpy"]
+    pages.run(page, ["speed"], tmp_path)
+    after = pages.read("cars", tmp_path)
+    assert after["colour"] == before["colour"] and after["speed"]["found"] == {"km/h": 120}
+    assert "| 120 km/h | met | 20" in (tmp_path / "cars.md").read_text()
+
+
+def _fast(found: pages.Found) -> bool:
+    return bool(found["km/h"] >= 100)
 
 
 @pytest.mark.parametrize("sizes", [FULL, QUICK])

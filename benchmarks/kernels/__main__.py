@@ -17,13 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environments
+from benchmarks import environments, pages
 from benchmarks.kernels.measure import measure
 from benchmarks.kernels.report import markdown, plot
 from benchmarks.machine import machine
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parent / "results"
 PEERS = ("opendp", "diffprivlib")
 COLD = """
 import time
@@ -80,11 +79,9 @@ def main() -> None:
             options.rounds // 2
         ],
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "kernels.json").write_text(json.dumps(found, indent=1) + "\n")
     text = markdown(found)
-    (RESULTS / "kernels.md").write_text(text)
-    (RESULTS / "kernels.svg").write_text(plot(found))
+    pages.write("kernels", found, text)
+    (pages.RESULTS / "kernels.svg").write_text(plot(found))
     print(text)
 
 

@@ -12,20 +12,17 @@ Lines measured before and not selected now stay in the results as they were.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environments
+from benchmarks import environments, pages
 from benchmarks.machine import machine
 from benchmarks.scale.chart import plot
 from benchmarks.scale.lines import FULL, GROUPS, QUICK, Line, lines
 from benchmarks.scale.report import markdown
 from benchmarks.scale.runner import Limits, run
-
-RESULTS = Path(__file__).parent.parent / "results"
 
 
 def options() -> argparse.Namespace:
@@ -38,7 +35,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--report", action="store_true", help="measure nothing, and make the tables and the plot anew")
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "dpframe-data", help="the tables")
     parser.add_argument("--peers", type=Path, default=environments.HOME, help="the peers' environments")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results go")
+    parser.add_argument("--results", type=Path, default=pages.RESULTS, help="where the results go")
     parser.add_argument("--rounds", type=int, default=7, help="at most so many rounds of each")
     parser.add_argument("--seconds", type=float, default=15, help="no round of a case begins after so many seconds")
     return parser.parse_args()
@@ -59,28 +56,25 @@ def main() -> None:
     """Run the lines and write the three files after each."""
     asked = options()
     limits = Limits(2, 5, 300) if asked.quick else Limits(asked.rounds, asked.seconds, 3600 if asked.big else 1800)
-    kept = asked.results / "scale.json"
     found: dict[str, Any] = {"lines": {}}
-    if not asked.quick and kept.exists():
-        found = json.loads(kept.read_text())
+    if not asked.quick:
+        found |= pages.read("scale", asked.results)
     order = lines(QUICK if asked.quick else FULL)
     for line in selected(asked):
         print(f"{line.title} ...", file=sys.stderr, flush=True)
         stamp = machine()
         found["lines"][line.name] = run(line, asked.data.resolve(), asked.peers.resolve(), limits) | {"machine": stamp}
         if not asked.quick:
-            asked.results.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps(found, indent=1) + "\n")
-            write(asked.results, order, found["lines"])
+            write(asked.results, order, found)
     if asked.report:
-        write(asked.results, order, found["lines"])
+        write(asked.results, order, found)
     print(markdown(order, found["lines"]))
 
 
 def write(results: Path, order: list[Line], found: dict[str, Any]) -> None:
-    """The tables and the plot."""
-    (results / "scale.md").write_text(markdown(order, found))
-    (results / "scale.svg").write_text(plot(found))
+    """What was measured, the tables and the plot."""
+    pages.write("scale", found, markdown(order, found["lines"]), results)
+    (results / "scale.svg").write_text(plot(found["lines"]))
 
 
 if __name__ == "__main__":

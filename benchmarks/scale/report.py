@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from benchmarks.pages import conditions, verdict
 from benchmarks.scale.lines import Bar, Line
 
 GIB = 2**30
@@ -52,8 +53,7 @@ def verdicts(lines: Sequence[Line], found: Found) -> list[str]:
                 rows.append(f"| {line.title} | {against} | | {most} | {_reason(bar, line, found)} |")
                 continue
             shown = f"1/{1 / got:.1f}" if bar.at_most < 0.5 and 0 < got < 1 else f"{got:.2f}"
-            verdict = "met" if got <= bar.at_most else "**missed**"
-            rows.append(f"| {line.title} | {against} | {shown} {unit} | {most} | {verdict} |")
+            rows.append(f"| {line.title} | {against} | {shown} {unit} | {most} | {verdict(got <= bar.at_most)} |")
     return rows
 
 
@@ -101,28 +101,6 @@ def markdown(lines: Sequence[Line], found: Found) -> str:
         text += details(line)
     text += ["", "![rows against seconds](scale.svg)", "", "## Versions", "", *versions(present)]
     return "\n".join(text) + "\n"
-
-
-def conditions(present: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The machines and days of the lines, and how busy the machine was."""
-    stamps = {(each["machine"]["cpu"], each["machine"]["cores"], each["machine"]["python"]) for each in present}
-    text = [f"{cpu}, {cores} cores, Python {python}." for cpu, cores, python in sorted(stamps)]
-    loads = [load for each in present for load in each["load"]]
-    days = sorted({each["machine"]["day"] for each in present})
-    revisions = sorted({each["machine"].get("revision", "") for each in present} - {""})
-    if loads:
-        text.append(
-            f"Measured {' and '.join(days[:1] + days[1:][-1:])}; load average between {min(loads):.1f} and "
-            f"{max(loads):.1f} at the beginnings and ends of the lines, this benchmark's own work included."
-            + f" On top of {', '.join(revisions)}."
-            * bool(revisions)
-        )
-        if max(loads) > 2 * max(cores for _, cores, _ in stamps):
-            text.append(
-                "That is more than it makes by itself: other programs were busy. Seconds are then too long, times of "
-                "contenders that did not take turns are hard to compare, and ratios of CPU seconds tell more."
-            )
-    return text
 
 
 def versions(present: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -13,8 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from benchmarks.versions import versions
 
 PACKAGES = (
     *("dpframe", "pandas", "numpy", "numba", "pyarrow", "duckdb", "polars", "pyspark"),
@@ -41,7 +42,7 @@ def main(cases: Mapping[str, Callable[..., Prepared]]) -> None:
     try:
         prepared = cases[sys.argv[1]](**json.loads(sys.argv[2]))
         _give_back()
-        say(said="ready", columns=prepared.columns, versions=_versions())
+        say(said="ready", columns=prepared.columns, versions=versions(PACKAGES))
         for _ in iter(sys.stdin.readline, ""):
             begin = time.perf_counter()
             result = prepared.run()
@@ -73,13 +74,3 @@ def _give_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim is not None:
             trim(0)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
