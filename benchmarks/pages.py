@@ -105,7 +105,7 @@ def run(page: Page, names: Iterable[str], results: Path = RESULTS) -> None:
 
 def markdown(page: Page, kept: Mapping[str, Found]) -> str:
     """The page: under which conditions, what is asked and whether it is met, and all that was found."""
-    present = {name: kept[name] for name in page.figures if name in kept}
+    present = {name: kept[name] for name in dict.fromkeys((*page.figures, *kept)) if name in kept}
     text = [
         f"# {page.title}",
         "",

@@ -45,10 +45,9 @@ def outcome(home: Path, true: Fraction, anchor: bool = False) -> str:
         return "refused"
 
 
-def counted(outcomes: list[str], name: str) -> dict[str, Any]:
+def counted(outcomes: list[str]) -> dict[str, Any]:
     """How many of each."""
-    every = ("refused", "opens, with the true total", "WRONG TOTAL")
-    return {name: ", ".join(f"{each} {outcomes.count(each)}" for each in every)}
+    return {each: outcomes.count(each) for each in ("refused", "opens, with the true total", "WRONG TOTAL")}
 
 
 def flips(home: Path, flips: int = 1000) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def flips(home: Path, flips: int = 1000) -> dict[str, Any]:
         file.write_bytes(damaged)
         outcomes.append(outcome(place, true))
         shutil.rmtree(place)
-    return counted(outcomes, f"{flips} flipped bits")
+    return {"flipped bits": flips, **counted(outcomes)}
 
 
 def cuts(home: Path, cuts: int = 50) -> dict[str, Any]:
@@ -81,7 +80,7 @@ def cuts(home: Path, cuts: int = 50) -> dict[str, Any]:
         os.truncate(place / "privacy.db", 0 if at == 0 else draw.randrange(size))
         outcomes.append(outcome(place, true))
         shutil.rmtree(place)
-    return counted(outcomes, f"{cuts} truncations, one of them to nothing")
+    return {"truncations": cuts, **counted(outcomes)}
 
 
 def old_copies(home: Path, copies: int = 20) -> dict[str, Any]:
@@ -96,7 +95,7 @@ def old_copies(home: Path, copies: int = 20) -> dict[str, Any]:
         for name, content in files.items():
             (home / name).write_bytes(content)
         refused += outcome(home, Fraction(copies), anchor=True) == "refused"
-    return {f"refused, of {copies} old copies behind their anchor": refused}
+    return {"old copies": copies, "refused": refused}
 
 
 def read_only(_: Path) -> dict[str, Any]:
@@ -136,7 +135,7 @@ def locked(home: Path, seconds: float = 60) -> dict[str, Any]:
             raise AssertionError("a charge went through a lock")
     holder.execute("ROLLBACK")
     holder.close()
-    return {f"refused while locked for {seconds:g} s": refused, "afterwards": outcome(home, true)}
+    return {"seconds": seconds, "refused": refused, "afterwards": outcome(home, true)}
 
 
 def with_a_log(home: Path, flips: int = 200) -> dict[str, Any]:
@@ -169,7 +168,7 @@ def with_a_log(home: Path, flips: int = 200) -> dict[str, Any]:
         reader.close()
         shutil.rmtree(place)
     writer.close()
-    return {f"of {flips} flipped bits in a write-ahead log, committed rows lost without an error": silent}
+    return {"flipped bits in a write-ahead log": flips, "committed rows lost without an error": silent}
 
 
 FIGURES = {

@@ -11,16 +11,20 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dpframe as dp
 from dpframe.accounting import Once, cost
-from dpframe.errors import BudgetExceededError
+from dpframe.accounting.ledger import Ledger
+from dpframe.errors import BudgetExceededError, LedgerError
 
 UNIT = [cost(epsilon=1)]
 
@@ -32,10 +36,12 @@ def opened(home: Path, units: int, anchor: bool = False) -> dp.Budget:
 
 
 def forked(work: Callable[[], None]) -> int:
-    """The id of a child that does some work and ends."""
+    """The id of a child that does some work and ends; at the latest soon after its parent has, however that ended."""
     sys.stdout.flush()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         try:
             work()
         except BaseException as error:
@@ -43,6 +49,26 @@ def forked(work: Callable[[], None]) -> int:
             os._exit(1)
         os._exit(0)
     return child
+
+
+def _end_with(parent: int) -> None:
+    """End this process when it has another parent: its own is gone."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+@contextmanager
+def crowd() -> Iterator[set[int]]:
+    """Children by their ids; those that still run at the end of the block are killed, however it ends."""
+    running = set[int]()
+    try:
+        yield running
+    finally:
+        for child in running:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
 
 
 def log(path: Path, line: str) -> None:
@@ -81,8 +107,8 @@ def exhaustion(home: Path, units: int = 3000, threads: int = 8, processes: int =
     opened(home, units)
     go = home / "go"
 
-    def spend(who: str) -> int:
-        budget, granted = opened(home, units), 0
+    def spend(budget: dp.Budget, who: str) -> int:
+        granted = 0
         while not go.exists():
             time.sleep(0.01)
         while True:
@@ -92,28 +118,22 @@ def exhaustion(home: Path, units: int = 3000, threads: int = 8, processes: int =
                 return granted
             granted += 1
 
-    children = [forked(lambda at=at: log(home / "granted", str(spend(f"p{at}")))) for at in range(processes)]  # type: ignore[misc]
-    shared = opened(home, units)
+    def alone(at: int) -> None:
+        log(home / "granted", str(spend(opened(home, units), f"p{at}")))
 
-    def thread(at: int) -> int:
-        granted = 0
-        while not go.exists():
-            time.sleep(0.01)
-        while True:
-            try:
-                shared.charge(UNIT, "count()", "m", label=f"t{at}")
-            except BudgetExceededError:
-                return granted
-            granted += 1
-
-    with ThreadPoolExecutor(threads) as pool:
-        ours = [pool.submit(thread, at) for at in range(threads)]
-        time.sleep(0.5)
-        began = time.perf_counter()
-        go.touch()
+    with crowd() as children, ThreadPoolExecutor(threads) as pool:
+        children |= {forked(partial(alone, at)) for at in range(processes)}
+        shared = opened(home, units)
+        ours = [pool.submit(spend, shared, f"t{at}") for at in range(threads)]
+        try:
+            time.sleep(0.5)
+        finally:
+            began = time.perf_counter()
+            go.touch()
         by_threads = sum(each.result() for each in ours)
-    failed = sum(os.waitpid(child, 0)[1] != 0 for child in children)
-    seconds = time.perf_counter() - began
+        failed = sum(os.waitpid(child, 0)[1] != 0 for child in children)
+        children.clear()
+        seconds = time.perf_counter() - began
     by_processes = sum(map(int, (home / "granted").read_text().split()))
     budget = opened(home, units)
     return {
@@ -151,13 +171,20 @@ def worker(home: Path, units: int, seed: int) -> None:
 
 def kills(home: Path, kills: int = 300, units: int = 22_000, processes: int = 4) -> dict[str, Any]:
     """Processes that charge, store and answer are killed at random moments until the budget is spent."""
-    draw, running, killed, started, broken, due = random.Random(13), set[int](), 0, 0, 0, 0.0
     opened(home, units, anchor=True)
+    with crowd() as running:
+        killed, broken = until_spent(home, running, kills, units, processes)
+    return {"kills": killed, "workers that saw an error": broken} | audited(home, units)
+
+
+def until_spent(home: Path, running: set[int], kills: int, units: int, processes: int) -> tuple[int, int]:
+    """How many were killed until nothing was left, and how many ended with an error."""
+    draw, killed, started, broken, due = random.Random(13), 0, 0, 0, 0.0
     every = units / 2 / kills * 0.9  # at most so many charges between two kills, so that none is left at the end
     while True:
         while len(running) < processes:
             started += 1
-            running.add(forked(lambda seed=started: worker(home, units, seed)))  # type: ignore[misc]
+            running.add(forked(partial(worker, home, units, started)))
         time.sleep(draw.uniform(0.01, 0.05))
         for child in list(running):
             done, status = os.waitpid(child, os.WNOHANG)
@@ -166,14 +193,15 @@ def kills(home: Path, kills: int = 300, units: int = 22_000, processes: int = 4)
                 broken += os.WEXITSTATUS(status) != 0
                 if os.WEXITSTATUS(status) == 0 and not opened(home, units, anchor=True).remaining:
                     for other in running:
-                        os.waitpid(other, 0)
-                    return {"kills": killed, "workers that saw an error": broken} | audited(home, units)
+                        broken += os.WEXITSTATUS(os.waitpid(other, 0)[1]) != 0
+                    running.clear()
+                    return killed, broken
         seen = (home / "seen").read_bytes().count(b"\n") if (home / "seen").exists() else 0
         if running and killed < kills and seen >= due:
             child = draw.choice(sorted(running))
             os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
             running.remove(child)
+            os.waitpid(child, 0)
             killed, due = killed + 1, seen + draw.uniform(0, every)
 
 
@@ -182,7 +210,6 @@ def audited(home: Path, units: int) -> dict[str, Any]:
     budget = opened(home, units, anchor=True)
     ledger = budget._ledger
     assert ledger is not None
-    ledger.verify()
     charged = {record.label: record for record in ledger.records() if record.kind == "charge"}
     seen = [line.split(" ") for line in (home / "seen").read_text().splitlines()]
     answers: dict[str, set[str]] = {}
@@ -209,7 +236,17 @@ def audited(home: Path, units: int) -> dict[str, Any]:
         "units charged": total,
         "units in all": units,
         "units left": int(budget.remaining),
+        "integrity": integrity(ledger),
     }
+
+
+def integrity(ledger: Ledger) -> str:
+    """Whether a ledger is what was written, by everything that can be checked; or what is wrong."""
+    try:
+        ledger.verify()
+    except LedgerError as error:
+        return str(error)
+    return "ok"
 
 
 def clocks(home: Path) -> dict[str, Any]:

@@ -4,31 +4,54 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from fractions import Fraction
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import dpframe as dp
-from dpframe.accounting import cost
+from dpframe.accounting import Event, GaussianDP, Joint, cost
+from dpframe.accounting.conversions import gaussian_within
+from dpframe.accounting.events import DiscreteLaplace
 from dpframe.errors import BudgetExceededError
+
+
+def work() -> dict[str, tuple[Callable[[], dp.Budget], list[list[Event]]]]:
+    """What is charged: the budget, and the releases that take turns."""
+    small, delta = cost(epsilon="0.001"), cost("0.001", delta="1e-9")
+    gaussian = Joint(delta, (GaussianDP(gaussian_within(Fraction(1, 1000), Fraction(1, 10**9))),))
+    laplace = Joint(small, (DiscreteLaplace(2, 4000.0, 1, 2), DiscreteLaplace(1, 2000.0, 1, 1)))
+    large = {"epsilon": 10**6, "delta": 0.5}
+    return {
+        "pure ε": (lambda: dp.Budget(epsilon=10**6), [[small]]),
+        "(ε, δ) by 'sum'": (lambda: dp.Budget(**large, filter="sum"), [[gaussian], [laplace]]),
+        "Gaussian by 'gaussian'": (lambda: dp.Budget(**large, filter="gaussian"), [[gaussian]]),
+        "mixed by 'renyi'": (lambda: dp.Budget(**large, filter="renyi"), [[gaussian], [laplace], [small]]),
+        "mixed by ρ": (lambda: dp.Budget(rho=10**6), [[gaussian], [laplace], [cost(rho="0.001")]]),
+    }
 
 
 def charges(_: Path, count: int = 100_000) -> dict[str, Any]:
     """So many charges, and twice as many: the best of three runs each, of the process's own time."""
 
-    def seconds(times: int) -> float:
+    def seconds(opened: Callable[[], dp.Budget], releases: list[list[Event]], times: int) -> float:
         best = float("inf")
         for _ in range(3):
-            budget, asked = dp.Budget(epsilon=10**6), [cost(epsilon="0.001")]
+            budget = opened()
+            charges = list(islice(cycle(releases), times))
             began = time.process_time()
-            for _ in range(times):
-                budget.charge(asked, "count()", "discrete Laplace")
+            for events in charges:
+                budget.charge(events, "count()", "discrete Laplace")
             best = min(best, time.process_time() - began)
-            assert budget.spent == Fraction(times, 1000)
+            assert budget.spent > 0 and len(budget._charges) == times
         return best
 
-    once, twice = seconds(count), seconds(2 * count)
-    return {"charges": count, "a second": count / once, "t(2n)/t(n)": twice / once}
+    found: dict[str, Any] = {"charges": count}
+    for name, (opened, releases) in work().items():
+        once, twice = (seconds(opened, releases, times) for times in (count, 2 * count))
+        found |= {f"{name}, a second": count / once, f"{name}, t(2n)/t(n)": twice / once}
+    return found
 
 
 def rationals(_: Path, budgets: int = 10_000) -> dict[str, Any]:
@@ -54,7 +77,24 @@ def rationals(_: Path, budgets: int = 10_000) -> dict[str, Any]:
                 spent += asked
                 wrong += spent > total
             wrong += Fraction(budget.spent) != spent or Fraction(budget.remaining) != total - spent
-    return {"budgets": budgets, "granted": granted, "refused": refused, "mismatches": wrong}
+    return {
+        "budgets": budgets,
+        "granted": granted,
+        "refused": refused,
+        "mismatches": wrong,
+        "charges of 0.1 that 0.3 holds": held(dp.Budget(epsilon=0.3), 0.1),
+    }
+
+
+def held(budget: dp.Budget, epsilon: float) -> int:
+    """How often a budget can be charged so much."""
+    times = 0
+    while True:
+        try:
+            budget.charge([cost(epsilon=epsilon)], "q", "m")
+        except BudgetExceededError:
+            return times
+        times += 1
 
 
 FIGURES = {"charges": charges, "rationals": rationals}
