@@ -127,6 +127,25 @@ def test_every_filter_pays_for_what_it_should_and_no_more() -> None:
     ]
 
 
+def test_what_spends_delta_is_refused_by_what_counts_no_delta_with_a_way_to_release_it() -> None:
+    event = ApproximateDP(Exact(1), Exact(1, 100))
+    for filter in (Gaussians(BOTH), Renyi(BOTH), Concentrated(ZeroConcentratedDP(Exact(1)))):
+        with pytest.raises(InvalidCostError, match=r"budget=dp\.Budget\(epsilon=1, delta=0\.01\)") as refusal:
+            price(filter, event)
+        assert "filter='sum'" in str(refusal.value)
+    for filter in (Gaussians(BOTH), Renyi(BOTH)):
+        with pytest.raises(InvalidCostError, match="for all of its delta"):
+            price(filter, event)
+    dp.Budget(epsilon=1, delta=0.01).charge([event], "", "")  # as it says
+
+
+def test_a_release_of_which_no_noise_is_known_is_not_free() -> None:
+    for filter in (Gaussians(BOTH), Renyi(BOTH)):
+        with pytest.raises(InvalidCostError):
+            price(filter, Joint(BOTH, ()))
+        assert price(filter, Joint(PureDP(Exact(1)), ())) == price(filter, PureDP(Exact(1)))
+
+
 # Conversions, against brute force in arithmetic of their own.
 
 

@@ -94,6 +94,8 @@ def price(filter: Filter, event: Event) -> Amounts:
 
 
 def _by_noises(filter: Filter, event: Joint, asked: Amounts | None) -> Amounts | None:
+    if not event.noises:  # nothing is known of them, which is not that they cost nothing
+        return asked
     try:
         summed = total(price(filter, noise) for noise in event.noises)
     except InvalidCostError:
@@ -425,7 +427,9 @@ def _refusal(filter: Filter, event: Declared | Noise) -> str:
         )
     if isinstance(declared, ZeroConcentratedDP):
         return f"A release({declared}) without Gaussian noise has no mu. Open the budget with dp.Budget(rho=...)."
+    counts = f"counts {filter.measure} for all of its delta" if isinstance(filter.opened, ApproximateDP) else "has none"
     return (
-        f"A release of {declared} is not zero-concentrated, so a dp.Budget({filter.opened}) that counts "
-        f"{filter.measure} cannot pay for it. Open one with dp.Budget(epsilon=..., delta=..., filter='sum')."
+        f"A release of {declared} spends delta, and a dp.Budget({filter.opened}) {counts}. Release it from a budget of "
+        f"its own, release(..., budget=dp.Budget({declared})): what the two allow adds up. Or open one for both with "
+        "dp.Budget(epsilon=..., delta=..., filter='sum')."
     )
