@@ -105,8 +105,8 @@ def test_an_answer_is_stored_once_and_comes_back_bit_for_bit(tmp_path: Path) -> 
 
 def test_the_unspent_rest_of_a_part_returns(tmp_path: Path) -> None:
     ledger, account = opened(tmp_path / "p.db")
-    part = ledger.part(account, asking(3), "epsilon=3", "now")  # type: ignore[arg-type]
-    inner = ledger.part(part, asking(2), "epsilon=2", "now")  # type: ignore[arg-type]
+    part, _ = ledger.part(account, asking(3), "epsilon=3", "now")  # type: ignore[arg-type]
+    inner, _ = ledger.part(part, asking(2), "epsilon=2", "now")  # type: ignore[arg-type]
     charge(ledger, inner, "0.5")
     charge(ledger, part, "0.25")
     with pytest.raises(BudgetExceededError):

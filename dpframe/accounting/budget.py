@@ -212,11 +212,11 @@ class Budget:
 
     def _as_counted(self, held: Account) -> tuple[Filter, Amounts]:
         """The filter of an account of a ledger, and what is spent of it."""
-        assert self._filter is not None
-        if self._filter.name != held.unit:
-            self._filter = filter_of(self._filter.opened, held.unit)
-        totals = self._filter.totals
-        return self._filter, (totals[0] - held.left[0], totals[1] - held.left[1])
+        filter = cast(Filter, self._filter)
+        if filter.name != held.unit:
+            self._filter = filter = filter_of(filter.opened, held.unit)
+        totals = filter.totals
+        return filter, (totals[0] - held.left[0], totals[1] - held.left[1])
 
     def charge(
         self,
@@ -264,6 +264,8 @@ class Budget:
             reckon = self._reckoned(lambda filter, spent: take(filter, spent, events, due))
             return self._ledger.charge(self._account, reckon, once, **texts)
         with self._lock:
+            if not self._usable:  # its block has ended while this charge waited
+                raise self._refusal()
             answers = self._lineage[-1]._answers
             if once is not None and (kept := answers.get(once.key)) is not None:
                 if kept.plan != once.plan:
@@ -299,6 +301,8 @@ class Budget:
         """What is taken of an account of a ledger, as its turn comes."""
 
         def of(held: Account) -> Reckoned:
+            if held.closed:  # since this charge began
+                raise self._refusal()
             known, spent = self._as_counted(held)
             filter, amounts, _ = reckon(known, spent)
             return Reckoned(filter.name, held.total if filter.name == held.unit else filter.totals, amounts)
@@ -415,8 +419,10 @@ class Part(Budget):
 
     def hold(self) -> None:
         """Set it aside, or hold it once more."""
+        if os.getpid() != self._process:  # where another thread may hold the lock for ever
+            raise self._refusal()
         with self._entering:
-            if not self._whole._usable or self._closed or os.getpid() != self._process:
+            if not self._whole._usable or self._closed:
                 raise self._refusal()
             if self._blocks == 0:
                 self._set_aside()
@@ -426,11 +432,13 @@ class Part(Budget):
     def _set_aside(self) -> None:
         whole = self._whole
         if self._ledger is not None:
-            self._account = self._ledger.part(whole._account, whole._reckoned(self._reckon), self._words, _now())
-            held = self._ledger.account(self._account)
+            reckon = whole._reckoned(self._reckon)
+            self._account, held = self._ledger.part(whole._account, reckon, self._words, _now())
             self._filter, self._aside = self._as_counted(held)[0], (held.total[0], held.total[1])
         elif whole._filter is not None:
             with self._lock:
+                if not whole._usable:  # its block has ended while this waited
+                    raise self._refusal()
                 self._filter, self._aside, whole._spent = self._reckon(whole._filter, whole._spent)
                 whole._filter, totals = self._filter, self._filter.totals
                 # Counted by the same filter, of which all but this part is spent.
@@ -438,18 +446,20 @@ class Part(Budget):
 
     def release(self) -> None:
         """Hold it no more; when nobody does, what is left of it returns."""
+        if os.getpid() != self._process:
+            return
         with self._entering:
             self._blocks -= 1
-            if self._blocks or os.getpid() != self._process:
+            if self._blocks:
                 return
-            self._usable, self._closed = False, True
-            if self._ledger is not None:
-                self._ledger.close(self._account, _now())
-            elif self._filter is not None and self._whole._usable:
-                whole, totals = self._whole, self._filter.totals
-                with self._lock:
+            with self._lock:  # a charge is made before this, of what is then not left, or refused after it
+                self._usable, self._closed = False, True
+                if self._ledger is None and self._filter is not None and self._whole._usable:
+                    whole, totals = self._whole, self._filter.totals
                     left = totals[0] - self._spent[0], totals[1] - self._spent[1]
                     whole._spent = whole._spent[0] - left[0], whole._spent[1] - left[1]
+            if self._ledger is not None:
+                self._ledger.close(self._account, _now())
 
     def __enter__(self) -> Budget:
         self.hold()

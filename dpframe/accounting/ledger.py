@@ -34,6 +34,12 @@ _ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
 """Those of this process. None is in the middle of a transaction while the process forks: the child would inherit it,
 and undo it in the file when it lets go of the connection. (A child cannot charge: the budget is its parent's.)"""
 
+_forking = threading.Lock()
+"""Held while the process forks, and while a ledger is opened."""
+
+_paused: list[Ledger] = []
+"""Those that wait until the process has forked."""
+
 
 @dataclass
 class Turn:
@@ -71,13 +77,14 @@ class Ledger:
     """
 
     def __init__(self, address: object, anchor: Path | None = None, *, create: bool = True) -> None:
-        self._engine = store.engine_of(address, create=create)
         self._anchor = anchor
         self._lock = threading.Lock()
         self._chain = Chain()
         self._seen = (0, "")
-        _ledgers.add(self)
-        with self._reading() as connection:
+        with _forking:
+            self._engine = store.engine_of(address, create=create)
+            _ledgers.add(self)
+        with self._lock, self._reading() as connection:
             store.check(connection)
             self._check_anchor(connection)
 
@@ -152,12 +159,14 @@ class Ledger:
             turn.append(record)
         return answer
 
-    def part(self, account: int, reckon: Callable[[Account], Reckoned], cost: str, time: str) -> int:
-        """Set a part of an account aside; the number of the part."""
+    def part(self, account: int, reckon: Callable[[Account], Reckoned], cost: str, time: str) -> tuple[int, Account]:
+        """Set a part of an account aside; the number of the part, and its account."""
         with self._turn() as turn:
             amounts = self._settle(turn, account, reckon, time)
             unit = turn.chain.accounts[account].unit
-            return turn.append(turn.chain.next("part", account, amounts, plan=unit, cost=cost, time=time))
+            number = turn.append(turn.chain.next("part", account, amounts, plan=unit, cost=cost, time=time))
+            part = replace(turn.chain.accounts[number])
+        return number, part
 
     def close(self, part: int, time: str) -> None:
         """Give back what is left of a part. What is left of one whose own whole is closed stays spent."""
@@ -183,8 +192,8 @@ class Ledger:
     def history(self, account: int) -> list[Record]:
         """The charges to an account and to the parts of it, oldest first."""
         with self._lock, self._reading() as connection:
-            every = list(store.records(connection, 0))
-        return [each for each in every if each.kind == "charge" and self._within(each.account, account)]
+            every = store.records(connection, 0)
+            return [each for each in every if each.kind == "charge" and self._within(each.account, account)]
 
     def records(self) -> list[Record]:
         """Every record, oldest first."""
@@ -306,16 +315,29 @@ class Ledger:
         """Go on."""
         self._lock.release()
 
+    def reconnect(self) -> None:
+        """Leave the connection to the process that made it, and make another when there is need of one."""
+        self._engine.dispose(close=False)
+
 
 def _pause() -> None:
+    _forking.acquire()
     for ledger in list(_ledgers):
         ledger.pause()
+        _paused.append(ledger)
 
 
 def _resume() -> None:
-    for ledger in list(_ledgers):
-        ledger.resume()
+    while _paused:
+        _paused.pop().resume()
+    _forking.release()
+
+
+def _resume_in_child() -> None:
+    for ledger in _paused:
+        ledger.reconnect()
+    _resume()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_resume)
+    os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_resume_in_child)

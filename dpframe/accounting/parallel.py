@@ -18,6 +18,7 @@ A budget is charged the increase of that sum, before anything is read.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,11 +52,15 @@ class Children:
     even: bool
     within: Child | None = None
     _spent: WeakKeyDictionary[Budget, Spent] = field(default_factory=WeakKeyDictionary, repr=False)
-    _lock: Any = field(default_factory=threading.RLock, repr=False)
+    _locks: dict[int, Any] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
+    def turn(self) -> Any:
+        """The lock of this family and of all that it is within. A forked process has its own: its parent's may be held
+        by a thread that the child does not have.
+        """
         if self.within is not None:
-            self._lock = self.within.family._lock
+            return self.within.family.turn()
+        return self._locks.setdefault(os.getpid(), threading.RLock())
 
     def cost(self, spent: Spent) -> Amounts:
         """What the children together cost."""
@@ -100,7 +105,7 @@ class Child:
             return self._more(budget, amounts)
 
         # Between what is due and that it was paid no sibling may be charged, in whichever thread.
-        with self.family._lock:
+        with self.family.turn():
             charge: Callable[..., Any] = budget.charge
             answer = charge(events, query, mechanism, due=due, **how)
             if priced:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
@@ -25,17 +26,16 @@ class Split(Generic[Each]):
         self._parts = tuple(parts)
 
     def __enter__(self) -> tuple[Each, ...]:
-        for at, part in enumerate(self._parts):
-            try:
+        with ExitStack() as held:
+            for part in self._parts:
                 part.hold()
-            except BaseException:
-                for held in self._parts[:at]:
-                    held.release()
-                raise
+                held.callback(part.release)
+            held.pop_all()  # they stay held
         return self._parts
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for part in reversed(self._parts):
-            part.release()
+        with ExitStack() as each:  # all of them, also when the ledger fails at one
+            for part in self._parts:
+                each.callback(part.release)

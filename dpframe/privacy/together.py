@@ -146,6 +146,8 @@ def pld_delta(noises: Sequence[Event], epsilon: float) -> float:
         elif isinstance(each, DiscreteLaplace):
             loss, moves, times = _law(each)
             laws[loss, moves] += times
+        else:
+            raise MechanismError(f"A batch knows no law of {each!r}: release it outside.")
     composed = []
     if squared:
         mu = math.nextafter(math.sqrt(squared), math.inf)
