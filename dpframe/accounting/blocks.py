@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from contextvars import ContextVar
 from typing import Any
+
+from dpframe.errors import NoBudgetError
 
 _open: ContextVar[tuple[Any, ...]] = ContextVar("dpframe_budgets", default=())
 
@@ -25,6 +28,17 @@ def end(budget: Any) -> None:
 
 
 def innermost() -> Any:
-    """The budget of the innermost block; None outside every block."""
-    stack = _open.get()
-    return stack[-1] if stack else None
+    """The budget of the innermost block.
+
+    Raises
+    ------
+    NoBudgetError
+        Outside every block.
+    """
+    if stack := _open.get():
+        return stack[-1]
+    threads = threading.current_thread() is not threading.main_thread()
+    raise NoBudgetError(
+        "A release needs a budget: put it inside `with dp.Budget(epsilon=1):`, or pass one as release(..., budget=b)."
+        + (" A new thread begins outside every block: `with b:` in it." if threads else "")
+    )

@@ -13,17 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from dpframe.accounting.blocks import begin, end, innermost
 from dpframe.accounting.costs import Exact, cost
 from dpframe.accounting.events import Event
-from dpframe.accounting.filters import (
-    NOTHING,
-    Amounts,
-    Filter,
-    Gaussians,
-    Renyi,
-    filter_of,
-    first,
-    share,
-    take,
-)
+from dpframe.accounting.filters import NOTHING, Amounts, Filter, Gaussians, Renyi, filter_of, first, share, take
 from dpframe.accounting.history import Charge, Kept, charged, said, table
 from dpframe.accounting.ledger_chain import Account, Once, Reckoned, other_plan
 from dpframe.accounting.split import Split
@@ -264,8 +254,8 @@ class Budget:
             reckon = self._reckoned(lambda filter, spent: take(filter, spent, events, due))
             return self._ledger.charge(self._account, reckon, once, **texts)
         with self._lock:
-            if not self._usable:  # its block has ended while this charge waited
-                raise self._refusal()
+            if not self._usable:
+                raise self._refusal()  # its block has ended while this charge waited
             answers = self._lineage[-1]._answers
             if once is not None and (kept := answers.get(once.key)) is not None:
                 if kept.plan != once.plan:
@@ -500,11 +490,4 @@ def ambient(budget: Budget | None = None) -> Budget:
         if not isinstance(budget, Budget):
             raise NoBudgetError(f"budget= takes a dp.Budget, as in budget=dp.Budget(epsilon=1), not {budget!r}.")
         return budget
-    if (ours := innermost()) is None:
-        threads = threading.current_thread() is not threading.main_thread()
-        raise NoBudgetError(
-            "A release needs a budget: put it inside `with dp.Budget(epsilon=1):`, "
-            "or pass one as release(..., budget=b)."
-            + (" A new thread begins outside every block: `with b:` in it." if threads else "")
-        )
-    return cast(Budget, ours)
+    return cast(Budget, innermost())

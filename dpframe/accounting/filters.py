@@ -28,13 +28,7 @@ from typing import Protocol
 
 from dpframe.accounting import conversions
 from dpframe.accounting.costs import ApproximateDP, Declared, Exact, GaussianDP, PureDP, ZeroConcentratedDP
-from dpframe.accounting.events import (
-    Event,
-    Exponential,
-    Joint,
-    Noise,
-    is_gaussian,
-)
+from dpframe.accounting.events import Event, Exponential, Joint, Noise, is_gaussian
 from dpframe.errors import BudgetExceededError, InvalidCostError
 
 Amounts = tuple[Fraction, Fraction]
