@@ -15,7 +15,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from typing import Any
 
 from dpframe import release
@@ -30,7 +29,7 @@ from dpframe.plan import Column, Number, Schema, Squares, Statistic, Sum, Type
 from dpframe.privacy import Calibrated, analyse, calibrate, joint
 from dpframe.privacy.analyse import FOR_BOUNDS, bounding, in_part, pure_epsilon
 from dpframe.query import Question
-from dpframe.release import CONFIDENCE, answered, confidence_of, guarded, presentable, reach, request
+from dpframe.release import CONFIDENCE, answered, confidence_of, guarded, pay, presentable, reach, request
 from dpframe.threshold import threshold
 
 WIDEST = {Type.INTEGER: 2**30, Type.FLOAT: 2.0**64 - 2.0**12}
@@ -105,10 +104,7 @@ def release_open(
         event: Event = cost
         if not (isinstance(cost, PureDP) and budget.adds_epsilon):
             event = joint(cost, promised(question, calibrated, cost))
-        noise = ", ".join(dict.fromkeys(each.mechanism.name for each in calibrated))
-        child = question.plan.child
-        charge = budget.charge if child is None else partial(child.charge, budget)
-        charge([event], str(question), noise, label=label)
+        pay(budget, question, event, str(question), [each.mechanism.name for each in calibrated], label=label)
     asked = closed(question, find(frame, question, calibrated[: 2 * len(question.open)]))
     kind = "laplace" if all(each.mechanism.pure for each in calibrated) else "gaussian"
     rest = calibrate(in_part(analyse(asked), 1 - FOR_BOUNDS), cost, kind)

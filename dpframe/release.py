@@ -12,7 +12,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from dpframe.accounting import Budget, Event, PureDP, ambient
+from dpframe.accounting import Budget, Event, Once, PureDP, ambient
 from dpframe.accounting import cost as read_cost
 from dpframe.answer import Finish, Ranks
 from dpframe.backends import Request, backend_of
@@ -108,10 +108,8 @@ def answered(
     single = None if once is None else only(once, question, stored=not spread, ci=ci, at_least=least, **asked)
     if event is not None:
         asked_for = str(question) if least is None else f"{question}, {least}"
-        noise = ", ".join(dict.fromkeys(c.mechanism.name for c in calibrated))
-        child = question.plan.child
-        charge = budget.charge if child is None else partial(child.charge, budget)
-        stored = charge([event], asked_for, noise, label=label, once=single)
+        noises = [each.mechanism.name for each in calibrated]
+        stored = pay(budget, question, event, asked_for, noises, label=label, once=single)
         if stored is not None:
             return backend.freeze(*unpacked(stored), frame)
     finish = Finish(
@@ -134,6 +132,22 @@ def answered(
     if single is not None and budget.private:
         rows, info = unpacked(budget.keep(single, packed(rows, info)))
     return backend.freeze(rows, info, frame)
+
+
+def pay(
+    budget: Budget,
+    question: Question,
+    event: Event,
+    about: str,
+    noises: Sequence[str],
+    *,
+    label: str,
+    once: Once | None = None,
+) -> bytes | None:
+    """Charge a release, beside its siblings' where it is of a part of a private table; see :meth:`Budget.charge`."""
+    child = question.plan.child
+    charge = budget.charge if child is None else partial(child.charge, budget)
+    return charge([event], about, ", ".join(dict.fromkeys(noises)), label=label, once=once)
 
 
 def guarded(read: Callable[[], Any]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from dpframe.once import only, packed, unpacked
 from dpframe.plan import Statistic
 from dpframe.privacy.selection import Selection, select
 from dpframe.query import Question
-from dpframe.release import CONFIDENCE, confidence_of, describe, guarded, presentable, request, words
+from dpframe.release import CONFIDENCE, confidence_of, describe, guarded, pay, presentable, request, words
 from dpframe.threshold import Threshold, threshold
 
 CHOICES = 1 << 33
@@ -125,11 +124,8 @@ def release_found(
     options = {"cost": cost, "noise": mechanism, "ci": ci, "at_least": shown}
     single = None if once is None else only(once, question, stored=True, **options)
     if cost is not None:
-        used = ", ".join(dict.fromkeys(each.mechanism.name for each in chosen.calibrated))
-        noise = used if chosen.law is None else chosen.law.name
-        child = question.plan.child
-        charge = budget.charge if child is None else partial(child.charge, budget)
-        stored = charge([cost], str(question), noise, label=label, once=single)
+        noises = [chosen.law.name] if chosen.law else [each.mechanism.name for each in chosen.calibrated]
+        stored = pay(budget, question, cost, str(question), noises, label=label, once=single)
         if stored is not None:
             return backend.freeze(*unpacked(stored), frame)
     choice = Choice(
