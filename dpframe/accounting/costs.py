@@ -28,6 +28,8 @@ class Exact(Fraction):
     (True, 1/3)
     """
 
+    _hash: int
+
     def __repr__(self) -> str:
         """The finite decimal if there is one, else the fraction."""
         rest = self.denominator
@@ -61,7 +63,13 @@ class Exact(Fraction):
     def __ge__(self, other: Any) -> bool:
         return Fraction.__ge__(self, _shortest(other))
 
-    __hash__ = Fraction.__hash__
+    def __hash__(self) -> int:  # type: ignore[override]
+        # That of a Fraction costs a modular inverse, and prices are looked up by events that hold several of these.
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = Fraction.__hash__(self)
+            return self._hash
 
 
 def _shortest(value: object) -> Fraction | float:
