@@ -9,6 +9,7 @@ from dpframe.accounting import ApproximateDP
 from dpframe.accounting import cost as read_cost
 from dpframe.errors import MissingBoundError
 from dpframe.lines import Quantile
+from dpframe.mechanisms import RankChoice
 from dpframe.openbounds import decidable, depends
 from dpframe.plan import Distinct, Squares, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate
@@ -94,6 +95,8 @@ def _noise(each: Calibrated, names: Mapping[str, str], priced: bool) -> str:
         f"{mechanism.name} of scale {mechanism.scale * grid:.6g}, "
         f"within ±{mechanism.accuracy(1 - CONFIDENCE) * grid:.6g} at {CONFIDENCE:.0%}; "
     )
+    if isinstance(mechanism, RankChoice):
+        noise += f"typically within ±{mechanism.typical(1 - CONFIDENCE):.6g}; "
     sensitivity = f"L1 sensitivity {each.measured.l1 * grid:.6g}"
     if each.measured.l2_squared != each.measured.l1**2:
         sensitivity += f", L2 sensitivity {each.measured.l2_squared**0.5 * grid:.6g}"

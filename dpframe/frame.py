@@ -412,7 +412,7 @@ class Query(Shown):
 
         ``half_width`` is half of the interval that ``ci=`` gives, by default 0.95. That of a mean, variance or quantile
         depends on a group's rows: NaN, or with ``rows=`` that of so many, spread evenly over the bounds. ``ranks`` is
-        by how much the rank of a quantile is typically off.
+        by how many rows the rank of a quantile is typically off at most; metadata also have what is proven of any rows.
 
         Examples
         --------

@@ -19,7 +19,7 @@ from dpframe.backends import Request, backend_of
 from dpframe.errors import DataPlaneError, KeysError, PlanError
 from dpframe.keys import MOST_CELLS
 from dpframe.lines import BILLION, Quantile
-from dpframe.mechanisms import Mechanism
+from dpframe.mechanisms import Mechanism, RankChoice
 from dpframe.once import only, packed, unpacked
 from dpframe.plan import Bound, Column, Define, Distinct, GroupBound, Squares, Statistic, Step, Sum
 from dpframe.privacy import Calibrated, analyse, calibrate, joint
@@ -230,12 +230,14 @@ def describe(
         parts = [
             StatisticInfo(
                 statistic=words(statistic, names),
-                mechanism=by_statistic[statistic].mechanism.name,
-                scale=by_statistic[statistic].mechanism.scale * statistic.grid,
-                half_width=by_statistic[statistic].mechanism.accuracy(alpha) * statistic.grid,
+                mechanism=noise.name,
+                scale=noise.scale * statistic.grid,
+                half_width=noise.accuracy(alpha) * statistic.grid,
                 share=str(by_statistic[statistic].measured.share),
+                typical=noise.typical(alpha) if isinstance(noise, RankChoice) else None,
             )
             for statistic in prepared.statistics
+            for noise in [by_statistic[statistic].mechanism]
         ]
         columns.append(ColumnInfo(name, text, tuple(parts)))
     return ReleaseInfo(

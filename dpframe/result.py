@@ -17,9 +17,13 @@ class StatisticInfo:
     mechanism, scale
         The noise and its scale, in the column's units.
     half_width
-        The noise is at most this large with the release's confidence, in the column's units.
+        The noise is at most this large with the release's confidence, in the column's units; of a quantile, so many
+        rows is its rank off at most, whatever the rows are.
     share
         The part of the release's cost that it took, as a fraction.
+    typical
+        Of a quantile: so many rows is its rank off at most with that confidence, where no two rows are much further
+        apart than others and few are equal. Not proven of any rows, and near to what happens. None of anything else.
     """
 
     statistic: str
@@ -27,6 +31,7 @@ class StatisticInfo:
     scale: float
     half_width: float
     share: str
+    typical: float | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,7 @@ class ReleaseInfo:
             lines += [
                 f"    {part.statistic}: {part.mechanism}, scale {part.scale:.6g}, "
                 f"±{part.half_width:.6g} at {self.confidence:.0%}"
+                + ("" if part.typical is None else f" whatever the rows are, typically ±{part.typical:.6g}")
                 for part in column.statistics
             ]
         return "\n".join(lines)

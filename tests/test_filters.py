@@ -8,12 +8,14 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 import dpframe as dp
 from dpframe.accounting import ApproximateDP, Exact, GaussianDP, Joint, PureDP, ZeroConcentratedDP, cost
@@ -65,6 +67,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(DiscreteGaussian, WHOLE, SCALES),
     st.builds(PermuteAndFlip, NUMBERS),
     st.builds(Exponential, NUMBERS),
+    st.builds(lambda epsilon: Exponential(epsilon, Exact(epsilon**2 / 3)), NUMBERS),
     st.builds(lambda rho: Joint(ZeroConcentratedDP(rho), (GaussianDP(Exact(2 * rho)),)), NUMBERS),
     st.builds(lambda scale: Joint(PureDP(Exact(1 / Fraction(scale))), (DiscreteLaplace(1, scale, 1, 1),)), SCALES),
 )
@@ -246,6 +249,42 @@ def test_an_exponential_choice_keeps_to_its_rho() -> None:
         said = Exponential(Exact(Fraction(epsilon)))
         assert renyi(*laws, order) <= float(said.renyi(Fraction(order))) + 1e-12
         assert renyi(*laws, order) <= order * float(said.rho) + 1e-12
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 0.1, 0.5, 1.0, 3.0, 8.0, 30.0])
+def test_an_exponential_choice_has_its_profile_and_is_as_gaussian_as_half_of_its_epsilon(epsilon: float) -> None:
+    def profile(x: Any) -> Any:
+        return (math.exp(epsilon / 2) - np.exp(x / 2)) ** 2 / math.expm1(epsilon)
+
+    def gaussian(mu: float, x: Any) -> Any:
+        return stats.norm.cdf(mu / 2 - x / mu) - np.exp(x) * stats.norm.cdf(-mu / 2 - x / mu)
+
+    x = np.linspace(0, epsilon, 2001)
+    mu = math.sqrt(Exponential(Exact(Fraction(epsilon))).mu_squared)
+    assert (gaussian(mu, x) >= profile(x) - 1e-13).all()
+    assert gaussian(mu, 0.0) == pytest.approx(profile(0.0), rel=1e-9) and gaussian(0.999 * mu, 0.0) < profile(0.0)
+    assert mu**2 <= math.pi / 8 * epsilon**2
+    # No choice is told apart more easily, and one comes near: equal utilities, of which a part gains.
+    draw, nearest = np.random.default_rng(4), 0.0
+    for _ in range(200):
+        utilities = draw.choice([0.0, 1.0, 3.0], 400)
+        moved = utilities + draw.choice([0, 1], utilities.size, p=[(p := draw.uniform()), 1 - p])
+        one, other = (np.exp(epsilon * (each - each.max())) for each in (utilities, moved))
+        one, other = one / one.sum(), other / other.sum()
+        for at in (0.0, epsilon / 3, epsilon / 2):
+            delta = max(np.maximum(a - math.exp(at) * b, 0).sum() for a, b in [(one, other), (other, one)])
+            assert delta <= profile(at) + 1e-12
+            nearest = max(nearest, delta / profile(at))
+    assert nearest > 0.9
+
+
+def test_several_exponential_choices_keep_to_their_sums() -> None:
+    several = Exponential(Exact(1), Exact(3, 10))
+    assert several.rho == Fraction(3, 80) and several.guarantee == PureDP(Exact(1))
+    parts = [Exponential(Exact(each, 10)) for each in (1, 2, 5)]
+    assert sum(each.epsilon**2 for each in parts) == several.squares
+    assert sum(each.mu_squared for each in parts) <= several.mu_squared <= to.gaussian_of_pure(Fraction(1))
+    assert sum(each.rho for each in parts) == several.rho
 
 
 def test_the_bound_from_renyi_to_delta_is_reached_by_no_loss() -> None:

@@ -117,6 +117,7 @@ def test_what_costs_no_delta_is_even(opened: dict[str, Any], scale: float) -> No
             DiscreteLaplace(rows, scale, rows),
             RoundedGaussian(rows**2, scale),
             Exponential(epsilon),
+            Exponential(epsilon, exact(epsilon**2 / 3, "epsilon")),
             PermuteAndFlip(epsilon),
             PureDP(epsilon),
         ]

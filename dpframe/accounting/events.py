@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from dpframe.accounting.conversions import context, precision, up
+from dpframe.accounting.conversions import context, gaussian_of_pure, precision, up
 from dpframe.accounting.costs import Declared, Exact, GaussianDP, PureDP, ZeroConcentratedDP
 
 
@@ -136,9 +136,33 @@ class Exponential:
     That range is more than ε-DP alone has (Durfee and Rogers, NeurIPS 2019). With K(s) the logarithm of E e^(s·loss)
     under the second law, K(0) = K(1) = 0, and K″ is the variance of a number within an interval of length ε, at most
     ε²/4: so K(α) ≤ α(α − 1)·ε²/8, and ρ = ε²/8, a quarter of what ε-DP has (Cesar and Rogers, ALT 2021).
+
+    *Its profile.* Given the mean of e^(−loss), which is 1, laws on an interval [t − ε, t] of the losses are furthest
+    apart on its ends, and the worst t, (ε + x)/2 for δ at x, gives
+
+        δ(x) ≤ (e^(ε/2) − e^(x/2))²/(e^ε − 1),    −ε ≤ x ≤ ε
+
+    (Dong, Durfee and Rogers, *Optimal differential privacy composition for exponential mechanisms*, ICML 2020). That is
+    the profile of losses l in [−ε, ε] of density e^(l/2)/(4·sinh(ε/2)).
+
+    *It is as Gaussian as ε/2-DP*: μ-GDP with Φ(μ/2) = 1/(1 + e^(−ε/2)), for which the two profiles are equal at x = 0.
+    Let D(x) = e^(−x/2)·(δ_μ(x) − δ(x)), and h the difference of the densities of the losses, each times e^(−l/2): for
+    the Gaussian a multiple of e^(−l²/(2μ²)), for the choice a constant on [−ε, ε]. Then D″ = D/4 + h, D is even,
+    D(0) = D′(0) = 0, and D > 0 from ε on. Were h(0) < 0, then h < 0 up to ε, so D would fall below 0 and, before it
+    rises again, have a least value D < 0 with D″ = D/4 + h < 0, which no minimum has. So h(0) ≥ 0, and h has one sign
+    change before ε: where h ≥ 0, D rises from 0; where h < 0, a least value below 0 is impossible as before. So D ≥ 0.
+
+    Parameters
+    ----------
+    epsilon
+        ε of the choice, or of several together, one after another, where what a unit takes part in depends on what was
+        chosen before.
+    squares
+        Of several, what the squares of their own ε add up to, at most; None of one.
     """
 
     epsilon: Exact
+    squares: Exact | None = None
 
     @property
     def guarantee(self) -> PureDP:
@@ -147,11 +171,18 @@ class Exponential:
 
     @property
     def rho(self) -> Exact:
-        """ε²/8."""
-        return Exact(self.epsilon**2 / 8)
+        """ε²/8, or Σ ε²/8."""
+        return Exact((self.epsilon**2 if self.squares is None else self.squares) / 8)
+
+    @property
+    def mu_squared(self) -> Exact:
+        """μ² of a choice; of several at most π/8·Σ ε², which that of each is near when it is small, and never above."""
+        if self.squares is None:
+            return gaussian_of_pure(self.epsilon / 2)
+        return min(up(self.squares * Fraction(355, 113) / 8), gaussian_of_pure(self.epsilon))
 
     def renyi(self, order: Fraction) -> Exact:
-        """At most order·ε²/8, and at most ε."""
+        """At most order·ρ, and at most ε."""
         return Exact(min(order * self.rho, self.epsilon))
 
 

@@ -205,6 +205,8 @@ class Gaussians:
 
     def amounts(self, event: Declared | Noise) -> Amounts | None:
         """Its μ². ε-DP is told apart no more easily than the Gaussian that randomised response is."""
+        if isinstance(event, Exponential):
+            return event.mu_squared, NOTHING[1]
         declared = event.guarantee if isinstance(event, Noise) else event
         if isinstance(declared, GaussianDP):
             return declared.mu_squared, NOTHING[1]

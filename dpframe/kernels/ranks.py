@@ -10,7 +10,8 @@ between two runs are alike, so the candidates are *buckets*: the positions befor
 between it and the next, and so on, each of a size k and a weight k·e^(−γ·d).
 
 One word u ∈ [0, 1) takes the bucket in which u·W falls, W the sum of all weights; a second takes one of its positions.
-The rows below the position then belong to the left, all others to the right, and the nodes on either side go on there.
+The rows below the position then belong to the left, those above to the right, those at it to the left where the target
+is less than half of the rows, and the nodes on either side go on there.
 
 The filter
 ----------
@@ -147,4 +148,4 @@ def choose(
             if not inside or low > np.uint64(0) - np.uint64(size):
                 sure[c] = False
                 break
-            out[c, at], cut[c, at] = first + np.int64(high), b >> 1
+            out[c, at], cut[c, at] = first + np.int64(high), (b + 1 if 2 * num < den else b) >> 1

@@ -6,15 +6,18 @@ A position p of a public line, with A of a group's n rows before it and B at it 
 d(p) = max(0, A − T, T − B) from the target T = q·n: 0 where p is a q-quantile of the rows. It is chosen with a chance
 ∝ e^(−c·d(p)) (McSherry and Talwar, *Mechanism design via differential privacy*, FOCS 2007). One row more moves A and B
 by 0 or 1 each and T by q, hence d up or down by at most max(q, 1 − q). So log P(p) moves within an interval of length
-2c·max(q, 1 − q), in which 0 lies: with η = 2c·max(q, 1 − q), a choice has the bounded range η per row, is η-DP, and has
-ρ = η²/8 (Cesar and Rogers, *Bounding, concentrating, and truncating*, ALT 2021). k rows of one unit move it k times as
-far, and the groups' choices are independent: η·Σ k_g in ε and η²·Σ k_g²/8 in ρ.
+η = 2c·max(q, 1 − q), in which 0 lies: a choice has the bounded range η per row, is η-DP, has ρ = η²/8 (Cesar and
+Rogers, *Bounding, concentrating, and truncating*, ALT 2021), and is as Gaussian as any η/2-DP mechanism
+(:class:`dpframe.accounting.events.Exponential`). k rows of one unit move it k times as far, and the groups' choices are
+independent: η·Σ k_g in ε and η²·Σ k_g²/8 in ρ.
 
 Several at once
 ---------------
 The middle one of m quantiles is chosen first. The rows below it and the rest then are tables of their own, and the
 others are chosen from these (Kaplan, Schnapps and Stemmer, *Differentially private approximate quantiles*, ICML 2022).
 A row is in one of the tables of each level, so a level costs as much as one choice, and there are ⌊log₂ m⌋ + 1 of them.
+Of ε, the choices that a row takes part in together cost less than that: see :mod:`dpframe.mechanisms.recursion`. Rows
+at the chosen position go to the left where q < ½, and otherwise to the right.
 
 Rows that are equal would all go to one side, and quantiles of the rest would be off by as many. So for m > 1 the line
 is made 2¹⁰ times as fine, and the rows of a value are spread over its parts: the i-th at the i-th number of the van der
@@ -32,19 +35,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dpframe.errors import MechanismError
 from dpframe.kernels.chacha import cell_key, words_at
 from dpframe.kernels.ranks import choose
 from dpframe.kernels.refine import context, keyed_bits
 from dpframe.lines import BILLION, Line, written
 from dpframe.mechanisms.integer import Cells
+from dpframe.mechanisms.recursion import furthest, tree, variances
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -54,9 +56,6 @@ FINE = 1 << 10
 
 OUTSIDE = 10_000
 """A least row is aimed at so far inside that a position beyond all rows has this fraction of the weight."""
-
-SMALLEST, LARGEST = Fraction(1, 2**50), Fraction(2**20)
-"""The range of η; more than the upper end is as good as exact."""
 
 UNSET = 0
 """What stands where nothing was chosen yet, because no row fell there. Positions are written from 1 on."""
@@ -96,8 +95,8 @@ class RankChoice:
     ----------
     line, parts, at
         Which, as in :class:`dpframe.lines.Quantile`.
-    eta
-        η of one level: how far one row moves the logarithm of a probability at most.
+    slopes
+        c of each choice, in the order of :func:`dpframe.mechanisms.recursion.tree`.
     pure
         Whether it was calibrated to ε.
     """
@@ -105,38 +104,24 @@ class RankChoice:
     line: Line
     parts: tuple[int, ...]
     at: int
-    eta: float
+    slopes: tuple[float, ...]
     pure: bool
     name = "exponential mechanism"
 
-    @classmethod
-    def of(cls, exact: ExactRank, eta: Fraction, *, pure: bool) -> RankChoice:
-        """The private choice of the same quantiles; η is rounded down, never up.
-
-        Raises
-        ------
-        MechanismError
-            For an η that no number of rows could make up for.
-        """
-        if eta < SMALLEST:
-            raise MechanismError(
-                "A quantile of so small a cost would be the same whatever the rows are. Tighten the contribution "
-                "bounds or spend more on this release."
-            )
-        rounded = float(min(eta, LARGEST))
-        if Fraction(rounded) > eta:
-            rounded = math.nextafter(rounded, 0)
-        return cls(exact.line, exact.parts, exact.at, rounded, pure)
+    @property
+    def slope(self) -> float:
+        """c of its own choice."""
+        return next(c for node, c in zip(tree(self.parts), self.slopes, strict=True) if node.at == self.at)
 
     @property
     def scale(self) -> float:
-        """Rows of distance for which the chance falls by a factor e: the most of all levels."""
-        return 2 / self.eta
+        """Rows of distance for which the chance falls by a factor e."""
+        return 1 / self.slope
 
     @property
-    def levels(self) -> int:
-        """How many choices there are one after another."""
-        return len(self.parts).bit_length()
+    def variance(self) -> float:
+        """Of its rank, where rows stand about as far apart from each other."""
+        return variances(self.parts, self.slopes)[self.at]
 
     @property
     def fine(self) -> int:
@@ -146,23 +131,26 @@ class RankChoice:
     def accuracy(self, alpha: float) -> int:
         """The least ``w`` for which ranks are shown to be off by at most ``w`` rows, whatever the rows are.
 
-        One choice is off by w or more with a chance of at most N·e^(−c·w), N positions, and a choice inherits no more
-        than the errors of those before it, one of each level. Real rows, which do not all stand in one place, fare far
-        better: see :meth:`typical`.
+        One choice is off by w or more with a chance of at most N·e^(−c·w), N positions, and it inherits a part of the
+        errors of those before it, one of each level. Real rows, which do not all stand in one place, fare far better:
+        see :meth:`typical`.
         """
         if alpha >= 1:
             return 0
-        choices = (self.line.last + 1) * self.fine * self.levels
-        return math.ceil(self.levels * self.scale * math.log(choices / alpha)) + self._inside
+        choices = (self.line.last + 1) * self.fine * len(self.parts).bit_length()
+        return math.ceil(furthest(self.parts, self.slopes)[self.at] * math.log(choices / alpha)) + self._inside
 
     def typical(self, alpha: float) -> float:
-        """How far off ranks are with a chance of ``alpha``, where rows stand about as far apart from each other."""
-        return self.scale * math.log(1 / alpha) + self._inside
+        """How far off ranks are with a chance of ``alpha``, where rows stand about as far apart from each other.
+
+        As of one Laplace variate with the variance of all errors; the sum of several has less of a tail.
+        """
+        return math.sqrt(self.variance / 2) * math.log(1 / alpha) + self._inside
 
     @property
     def _inside(self) -> int:
         """How many rows further inside the target of a least or largest one is."""
-        return math.ceil(_shift(self.eta) / 2) if self.parts[self.at] in (0, BILLION) else 0
+        return math.ceil(_shift(self.slope) / 2) if self.parts[self.at] in (0, BILLION) else 0
 
     def choose(self, runs: Runs, key: bytes, stream: int) -> list[Ints]:
         """The chosen positions of all ``parts``, (cells,) each, as :func:`dpframe.lines.written`.
@@ -174,7 +162,7 @@ class RankChoice:
         positions, begin, counts = _spread(runs, self.fine)
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
         last = (self.line.last + 1) * self.fine - 1
-        nodes, gamma = _nodes(self.parts, self.eta)
+        nodes, gamma = _nodes(self.parts, self.slopes)
         names = np.zeros((n, m, 2, 2), np.uint64)
         names[..., 0] = runs.cells[:, None, None]
         names[..., 1] = np.arange(2 * m, dtype=np.uint64).reshape(m, 2)
@@ -204,6 +192,7 @@ class ExactRank:
     at: int
     name = "none"
     scale = 0.0
+    variance = 0.0
     pure = False
 
     def accuracy(self, alpha: float) -> int:
@@ -267,29 +256,20 @@ def _spread(runs: Runs, fine: int) -> tuple[Ints, Ints, Ints]:
     return (runs.positions[run] * fine + _turned(fine)[number])[order], ends[runs.begin], counts[order]
 
 
-def _shift(eta: float) -> int:
+def _shift(slope: float) -> int:
     """How far inside the least row's target is, in half rows."""
-    return min(math.ceil(4 * math.log(OUTSIDE) / eta), 2**61)
+    return min(math.ceil(2 * math.log(OUTSIDE) / slope), 2**61)
 
 
 @lru_cache(maxsize=256)
-def _nodes(parts: tuple[int, ...], eta: float) -> tuple[Ints, Floats]:
+def _nodes(parts: tuple[int, ...], slopes: tuple[float, ...]) -> tuple[Ints, Floats]:
     """The choices in their order, and the γ of each; as :func:`dpframe.kernels.ranks.choose` takes them."""
     nodes, gamma = [], []
-    todo = [(0, len(parts))]
-    while todo:
-        begin, end = todo.pop()
-        if begin == end:
-            continue
-        at = (begin + end) // 2
-        low = parts[begin - 1] if begin else 0
-        high = parts[end] if end < len(parts) else BILLION
-        of = Fraction(parts[at] - low, high - low)
-        edge = of in (0, 1)
-        num, den = (2 * int(of), 2) if edge else (of.numerator, of.denominator)
-        nodes.append((at, begin - 1, end if end < len(parts) else -1, num, den, _shift(eta) if edge else 0))
-        gamma.append(math.nextafter(eta / (2 * max(num, den - num)), 0))
-        todo += [(at + 1, end), (begin, at)]
+    for node, slope in zip(tree(parts), slopes, strict=True):
+        num, den = (2 * int(node.part), 2) if node.edge else (node.part.numerator, node.part.denominator)
+        right = node.end if node.end < len(parts) else -1
+        nodes.append((node.at, node.begin - 1, right, num, den, _shift(slope) if node.edge else 0))
+        gamma.append(math.nextafter(slope / den, 0))
     return np.array(nodes, np.int64), np.array(gamma)
 
 
@@ -326,25 +306,25 @@ def exactly(
         for r in range(ra, rb + 1):
             below, upto = (den * (before[min(i, rb)] - before[ra]) for i in (r, r + 1))
             first, end = lo if r == ra else at_[r - 1] + 1, hi + 1 if r == rb else at_[r]
-            buckets.append((first, max(0, end - first), abs(below - target), r))
+            buckets.append((first, max(0, end - first), abs(below - target), r, 0))
             if r < rb:
-                buckets.append((at_[r], 1, max(0, below - target, target - upto), r))
-        first, size, _, cut = _bucket(buckets, gamma, int(words[at, 0]) >> 1, partial(more, 2 * at))
+                buckets.append((at_[r], 1, max(0, below - target, target - upto), r, 1))
+        first, size, _, run, held = _bucket(buckets, gamma, int(words[at, 0]) >> 1, partial(more, 2 * at))
         v, bits, turn = int(words[at, 1]), 64, 0
         while v * size >> bits != (v * size + size - 1) >> bits:
             v, bits, turn = v << 64 | more(2 * at + 1, turn), bits + 64, turn + 1
-        chosen[at] = first + (v * size >> bits), cut
+        chosen[at] = first + (v * size >> bits), run + (held if 2 * num < den else 0)
     return [chosen[at][0] for at in range(len(chosen))]
 
 
-def _bucket(buckets: list[tuple[int, int, int, int]], gamma: float, v: int, more: Callable[[int], int]) -> Any:
+def _bucket(buckets: list[tuple[int, int, int, int, int]], gamma: float, v: int, more: Callable[[int], int]) -> Any:
     """The bucket in which a variate falls whose first 63 bits are ``v``."""
     mp, bits, turn = context(), 63, 0
     present = [bucket for bucket in buckets if bucket[1]]
     while True:
         mp.prec = bits + 128
         ends = [mp.mpf(0)]
-        for _, size, distance, _ in present:
+        for _, size, distance, *_ in present:
             ends.append(ends[-1] + size * mp.exp(-mp.mpf(gamma) * distance))
         guard = mp.ldexp(ends[-1], -bits - 64)
         low, high = (mp.ldexp(v + i, -bits) * ends[-1] for i in (0, 1))

@@ -48,6 +48,7 @@ from dpframe.kernels.arguments import SMALLEST_SCALE
 from dpframe.keys import Keys
 from dpframe.lines import Quantile
 from dpframe.mechanisms import Exact, ExactRank, Gaussian, Laplace, Mechanism, RankChoice
+from dpframe.mechanisms.recursion import divided, slopes_of_range, slopes_within, squares
 from dpframe.plan import Bound, Distinct, GroupBound, RowBound, Statistic, Unit
 from dpframe.query import Question
 
@@ -211,7 +212,12 @@ def split(question: Question) -> dict[Statistic, Fraction]:
 
 
 def calibrate(
-    measured: Sequence[Measured], cost: Declared | None, mechanism: str = "auto", *, pure: bool = True
+    measured: Sequence[Measured],
+    cost: Declared | None,
+    mechanism: str = "auto",
+    *,
+    pure: bool = True,
+    by_level: bool = False,
 ) -> tuple[Calibrated, ...]:
     """The least noise that the cost allows each statistic; ``None`` is no noise and no privacy.
 
@@ -225,6 +231,8 @@ def calibrate(
         whichever has less variance, in the geometric mean over the statistics.
     pure
         False where ε is dear, in budgets of another measure: ``auto`` is then Gaussian noise wherever that can be.
+    by_level
+        Whether all choices of one level of quantiles have one range; see :func:`chosen_pure`.
 
     Raises
     ------
@@ -255,7 +263,7 @@ def calibrate(
     done = []
     for each in measured:
         if isinstance(each.statistic, Quantile):
-            done.append(chosen_pure(each, epsilon))
+            done.append(chosen_pure(each, epsilon, by_level=by_level))
             continue
         noise = Laplace.calibrate(each.l1, epsilon * each.share)
         event = DiscreteLaplace(each.l1, noise.scale, each.l1 // (each.cells or 1), each.cells)
@@ -296,11 +304,21 @@ def _gaussian_is_less(measured: Sequence[Measured], cost: Declared, squared: Rat
     gained = 0.0
     for each in measured:
         if isinstance(each.statistic, Quantile):
-            continue
-        laplace = Laplace(max(float(each.l1 / (cost.epsilon * each.share)), SMALLEST_SCALE))
-        gaussian = Gaussian(max(math.sqrt(each.l2_squared / (squared * each.share)), SMALLEST_SCALE))
-        gained += math.log(max(laplace.variance, 1e-300)) - math.log(max(gaussian.variance, 1e-300))
+            one, other = chosen_pure(each, cost.epsilon).mechanism, chosen_gaussian(each, cost, squared).mechanism
+        else:
+            one = Laplace(max(float(each.l1 / (cost.epsilon * each.share)), SMALLEST_SCALE))
+            other = Gaussian(max(math.sqrt(each.l2_squared / (squared * each.share)), SMALLEST_SCALE))
+        gained += spread([Calibrated(each, one)]) - spread([Calibrated(each, other)])
     return gained > 0
+
+
+def spread(calibrated: Sequence[Calibrated]) -> float:
+    """The logarithm of the product of all variances; of quantiles that are chosen together, of their geometric mean."""
+    total = 0.0
+    for each in calibrated:
+        several = len(each.measured.statistic.parts) if isinstance(each.measured.statistic, Quantile) else 1
+        total += math.log(max(each.mechanism.variance, 1e-300)) / several
+    return total
 
 
 def joint(cost: Declared, calibrated: Sequence[Calibrated]) -> Joint:
@@ -317,33 +335,43 @@ def found(statistic: Quantile) -> ExactRank:
     return ExactRank(statistic.line, statistic.parts, statistic.at)
 
 
-def chosen_pure(each: Measured, epsilon: Fraction) -> Calibrated:
-    """A quantile of ε: all that are chosen with it have as much, and a level of the recursion an equal part of that.
+def chosen_pure(each: Measured, epsilon: Fraction, *, by_level: bool = False) -> Calibrated:
+    """A quantile of ε: all that are chosen with it have as much.
 
-    A level is one choice for every row, so one unit moves the logarithm of a probability by at most η·L1.
+    That is divided over the choices by :func:`dpframe.mechanisms.recursion.divided`; or in equal parts, each the range
+    of all choices of one level, where the accountant must know every range before anything is drawn.
     """
     statistic = each.statistic
     assert isinstance(statistic, Quantile)
-    choice = found(statistic)
-    level = epsilon * each.share * len(statistic.parts) / statistic.levels
-    event = Exponential(Rational(level)) if statistic.at < statistic.levels else None
-    return Calibrated(each, RankChoice.of(choice, level / each.l1, pure=True), event)
+    parts, whole = statistic.parts, epsilon * each.share * len(statistic.parts)
+    if by_level:
+        level = whole / statistic.levels
+        slopes, of_level = slopes_of_range(parts, level / each.l1), Exponential(Rational(level))
+        event = of_level if statistic.at < statistic.levels else None
+    else:
+        squared = None if len(parts) == 1 else Rational(squares(parts, divided(parts)) * whole**2)
+        slopes = slopes_within(parts, whole / each.l1)
+        event = Exponential(Rational(whole), squared) if statistic.at == 0 else None
+    return Calibrated(each, RankChoice(statistic.line, parts, statistic.at, slopes, True), event)
 
 
 def chosen_gaussian(each: Measured, cost: Declared, squared: Fraction) -> Calibrated:
     """A quantile of μ² or ρ. Of ρ, a level costs η²·L2²/8: see :mod:`dpframe.mechanisms.ranks`.
 
-    Of μ², a group in which one unit has at most r rows is η·r-DP, hence Gaussian, and so many are as many times μ².
+    Of μ², a group in which one unit has at most r rows is as Gaussian as any η·r/2-DP mechanism, and so many groups are
+    as many times μ².
     """
     statistic = each.statistic
     assert isinstance(statistic, Quantile)
-    choice = found(statistic)
-    level = squared * each.share * len(statistic.parts) / statistic.levels
+    whole = squared * each.share * len(statistic.parts)
+    level = whole / statistic.levels
     event: Event
     if isinstance(cost, ZeroConcentratedDP):
-        event = ZeroConcentratedDP(Rational(level / 2))
+        event = ZeroConcentratedDP(Rational(whole / 2))
         eta = root_down(4 * level / each.l2_squared)
     else:
-        event, cells = GaussianDP(Rational(level)), each.cells or 1
-        eta = Rational(pure_within_gaussian(level / cells) / (each.l1 // cells))
-    return Calibrated(each, RankChoice.of(choice, eta, pure=False), event if statistic.at < statistic.levels else None)
+        event, cells = GaussianDP(Rational(whole)), each.cells or 1
+        eta = Rational(2 * pure_within_gaussian(level / cells) / (each.l1 // cells))
+    slopes = slopes_of_range(statistic.parts, eta)
+    choice = RankChoice(statistic.line, statistic.parts, statistic.at, slopes, False)
+    return Calibrated(each, choice, event if statistic.at == 0 else None)
