@@ -192,8 +192,9 @@ def batch(epsilon: object = None, delta: object = None, *, budget: Budget | None
     Releases are accounted for by privacy loss distributions, with the optional package dp-accounting
     (``pip install 'dpframe[pld]'``); where all noise is Gaussian, exactly and without it. Each release has a part of
     the total, equal or in proportion to the ε that it names, and all noise is less than for its part alone by the same
-    factor. Releases that name no mechanism all have Gaussian or all Laplace noise, whichever is less. See
-    :mod:`dpframe.privacy.together`, and ``docs/decisions/0011`` for what a batch costs its budget.
+    factor; of a list of quantiles, each level has an equal part. Releases that name no mechanism all have Gaussian or
+    all Laplace noise, whichever is less. See :mod:`dpframe.privacy.together`, and ``docs/decisions/0011`` for what a
+    batch costs its budget.
 
     Raises
     ------

@@ -15,7 +15,7 @@ import dpframe as dp
 import dpframe.release
 from dpframe.accounting import ApproximateDP, Exact, GaussianDP, Joint, PureDP, cost
 from dpframe.accounting.conversions import gaussian_within
-from dpframe.accounting.events import DiscreteLaplace, Event
+from dpframe.accounting.events import DiscreteLaplace, Event, Exponential
 from dpframe.accounting.filters import Concentrated, Gaussians, Renyi, price
 from dpframe.backends import pandas as backend
 from dpframe.errors import BudgetExceededError, DataPlaneError, InvalidCostError, MechanismError, PlanError
@@ -88,6 +88,51 @@ def test_large_moves_are_taken_in_fewer_steps_and_never_cost_less() -> None:
         said = pld_delta([DiscreteLaplace(most, most * 2.0, most, 1)], 0.25)
         continuous = 1 - math.exp((0.25 - 0.5) / 2)
         assert continuous * (1 - 1e-9) <= said <= continuous * 1.01
+
+
+@pytest.mark.parametrize("ranges", [[0.7], [0.5] * 4, [0.3, 0.9, 1.6]])
+def test_choices_of_one_range_are_composed_as_their_profiles_say_and_no_choices_lose_more(ranges: list[float]) -> None:
+    noises = [Exponential(Exact(Fraction(each))) for each in ranges]
+    step = 1e-3
+    loss, chance = np.zeros(1), np.ones(1)
+    for each in ranges:  # the losses of density e^(l/2)/(4 sinh(η/2)), in bins of a step, at their lower ends
+        edges = np.arange(round(-each / step), round(each / step) + 1) * step
+        mass = np.diff(np.exp(edges / 2)) / (2 * math.sinh(each / 2))
+        loss, chance = loss[0] + edges[0] + np.arange(len(mass) + len(chance) - 1) * step, np.convolve(chance, mass)
+    draw = np.random.default_rng(len(ranges))
+    for epsilon in (0.0, 0.2, 0.5 * sum(ranges)):
+        said = pld_delta(noises, epsilon)
+        least = float((chance * np.maximum(0, 1 - np.exp(epsilon - loss))).sum())
+        most = float((chance * np.maximum(0, 1 - np.exp(epsilon - loss - len(ranges) * step))).sum())
+        assert least <= said <= most * (1 + 1e-6)
+        for _ in range(50):  # choices with two outcomes: losses t and t - range
+            pair = np.zeros(1), np.ones(1)
+            for each in ranges:
+                t = draw.uniform(0, each)
+                first = (math.exp(each) - math.exp(t)) / math.expm1(each)
+                pair = convolve(pair, (np.array([t, t - each]), np.array([first, 1 - first])))
+            assert float((pair[1] * np.maximum(0, 1 - np.exp(epsilon - pair[0]))).sum()) <= said
+
+
+def test_quantiles_in_a_batch_keep_to_its_total_and_lose_noise_with_it() -> None:
+    private = LOG.dp.protect()
+    asked = [
+        private.agg(n=dp.count()),
+        private.agg(dp.quantile("x", [0.1, 0.3, 0.5, 0.7, 0.9], 0, 3)),
+        private.agg(dp.median("x", 0, 3), dp.max("x", 0, 3)),
+    ] * 4
+    own = ApproximateDP(Exact(TOTAL.epsilon / len(asked)), Exact(TOTAL.delta / len(asked)))
+    for mechanism in ("laplace", "gaussian"):
+        named = [Part(analyse(query.question), own, mechanism) for query in asked]
+        noised = together(named, TOTAL)
+        assert 0.5e-5 < pld_delta(events(noised), 2.0) <= 1e-5 * (1 + 1e-9)
+        for part, each in zip(noised, named, strict=True):
+            alone = dpframe.privacy.calibrate(each.measured, own, mechanism)
+            if len(part) != 5:  # a batch takes a level's share for every choice of a list
+                assert all(a.mechanism.variance < b.mechanism.variance for a, b in zip(part, alone, strict=True))
+    best = together([Part(each.measured, own, "auto") for each in named], TOTAL)
+    kinds = {each.mechanism.name for part in best for each in part}
+    assert "exponential mechanism" in kinds and len(kinds) == 2
 
 
 @pytest.mark.parametrize("groups", [[1] * 2, [1] * 8, [1] * 20, [3, 3, 10], [10, 10], [1, 2, 30]])

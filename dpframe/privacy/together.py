@@ -9,7 +9,9 @@ these (Zhu, Dong and Wang, *Optimal accounting of differential privacy via chara
 
 * of Gaussian noise, N(0, 1) and N(μ, 1);
 * of discrete Laplace noise on n entries, none of which moves by more than d: n times the law and the law shifted by d;
-* of discrete Laplace noise on a vector of which no more is known: randomised response with odds e^(l1/b).
+* of discrete Laplace noise on a vector of which no more is known: randomised response with odds e^(l1/b);
+* of choices of one level of quantiles, of the range η: losses in [−η, η] of density e^(l/2)/(4·sinh(η/2)), or, among
+  Gaussian noise, Gaussians (:class:`dpframe.accounting.events.Exponential`).
 
 All laws are fixed before the first is drawn, as that theorem asks; a filter could not use it (docs/decisions/0011). The
 distributions are dp-accounting's, with its pessimistic rounding, and a margin of a millionth for its floating point.
@@ -26,13 +28,13 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
 from dpframe.accounting import ApproximateDP, Declared, Event, Exact, GaussianDP, PureDP
 from dpframe.accounting.conversions import gaussian_within, root_up
-from dpframe.accounting.events import DiscreteLaplace
+from dpframe.accounting.events import DiscreteLaplace, Exponential
 from dpframe.errors import MechanismError
-from dpframe.lines import Quantile
-from dpframe.mechanisms import ExactRank, RankChoice
-from dpframe.privacy.analyse import Calibrated, Measured, calibrate, mu_squared, pure_epsilon
+from dpframe.privacy.analyse import Calibrated, Measured, calibrate, mu_squared, pure_epsilon, spread
 
 LEAST_DELTA = Fraction(1, 10**10)
 """Below this, the rounding of floats in a composed distribution is no longer small beside δ."""
@@ -72,23 +74,14 @@ def together(parts: Sequence[Part], total: ApproximateDP, *, pure: bool = True) 
     """
     wanted = [_kinds(part, pure) for part in parts]
     choices = [tuple(kinds[at % len(kinds)] for kinds in wanted) for at in range(max(map(len, wanted)))]
-    return min((_least(parts, kinds, total) for kinds in choices), key=_spread)
+    return min((_least(parts, kinds, total) for kinds in choices), key=lambda noised: sum(map(spread, noised)))
 
 
 def _kinds(part: Part, pure: bool) -> list[str]:
-    if any(isinstance(each.statistic, Quantile) for each in part.measured):
-        raise MechanismError("A quantile is chosen, not noised, and no batch calibrates it: release it outside.")
     if part.mechanism != "auto":
         calibrate(part.measured, part.cost, part.mechanism)  # refuses what is none
         return [part.mechanism]
     return ["gaussian", "laplace"] if pure else ["gaussian"]
-
-
-def _spread(noised: Noised) -> float:
-    noises = [each.mechanism for part in noised for each in part]
-    return sum(
-        math.log(max(noise.variance, 1e-300)) for noise in noises if not isinstance(noise, RankChoice | ExactRank)
-    )
 
 
 def _least(parts: Sequence[Part], kinds: Sequence[str], total: ApproximateDP) -> Noised:
@@ -96,7 +89,8 @@ def _least(parts: Sequence[Part], kinds: Sequence[str], total: ApproximateDP) ->
 
     def noised(t: Fraction) -> Noised:
         return tuple(
-            calibrate(part.measured, _scaled(part.cost, kind, t), kind) for part, kind in zip(parts, kinds, strict=True)
+            calibrate(part.measured, _scaled(part.cost, kind, t), kind, by_level=True)
+            for part, kind in zip(parts, kinds, strict=True)
         )
 
     def keeps(t: Fraction) -> bool:
@@ -139,6 +133,7 @@ def pld_delta(noises: Sequence[Event], epsilon: float) -> float:
     """
     pld, step = distributions(), 2e-4 * max(epsilon, 0.1)
     laws: Counter[tuple[float, int]] = Counter()
+    ranges: Counter[float] = Counter()
     squared = Fraction(0)
     for each in noises:
         if isinstance(each, GaussianDP):
@@ -146,6 +141,8 @@ def pld_delta(noises: Sequence[Event], epsilon: float) -> float:
         elif isinstance(each, DiscreteLaplace):
             loss, moves, times = _law(each)
             laws[loss, moves] += times
+        elif isinstance(each, Exponential) and each.squares is None:
+            ranges[math.nextafter(float(each.epsilon), math.inf)] += 1
         else:
             raise MechanismError(f"A batch knows no law of {each!r}: release it outside.")
     composed = []
@@ -157,7 +154,20 @@ def pld_delta(noises: Sequence[Event], epsilon: float) -> float:
             loss, sensitivity=moves, value_discretization_interval=step, use_connect_dots=True
         )
         composed.append(one.self_compose(times))
+    composed += [_of_range(eta, step, pld).self_compose(times) for eta, times in ranges.items()]
     return float(reduce(lambda one, other: one.compose(other), composed).get_delta_for_epsilon(epsilon))
+
+
+def _of_range(eta: float, step: float, pld: Any) -> Any:
+    """The distribution of a choice of that range: each loss counts as the next multiple of a step.
+
+    Of losses up to x there are (e^(x/2) − e^(−η/2))/(2·sinh(η/2)).
+    """
+    least, most = math.floor(-eta / step), math.ceil(eta / step)
+    ends = np.clip(np.arange(least, most + 1) * step, -eta, eta)
+    upto = (np.exp((ends - eta) / 2) - math.exp(-eta)) / -math.expm1(-eta)
+    mass = dict(zip(range(least + 1, most + 1), np.diff(upto).tolist(), strict=True))
+    return pld.PrivacyLossDistribution.create_from_rounded_probability(mass, 0.0, step)
 
 
 def _law(event: DiscreteLaplace) -> tuple[float, int, int]:

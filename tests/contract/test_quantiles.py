@@ -87,6 +87,22 @@ def test_groups_without_rows_and_at_least(engine: Engine, fixed_key: bytes) -> N
     assert few["g"].tolist() == ["a"] and few["m"].iloc[0] in (29, 30)
 
 
+def test_quantiles_in_a_batch(engine: Engine) -> None:
+    private = engine.frame(pd.DataFrame({"g": ["a", "b"] * 500, "n": list(range(1000))})).dp.protect()
+    with dp.Budget(epsilon=300, delta=1e-6) as budget:
+        with dp.batch(epsilon=300, delta=1e-6):
+            asked = [
+                private.groupby("g", keys=["a", "b"])
+                .agg(n=dp.count(), p=dp.quantile("n", [0.1, 0.5], 0, 999))
+                .release(),
+                private.agg(dp.min("n", 0, 999)).release(),
+            ]
+        assert budget.spent == 300
+    first, second = (engine.rows(each.value) for each in asked)
+    assert first["p_0.1"].between(90, 110).all() and first["p_0.5"].between(490, 510).all()
+    assert second["n_min"].between(0, 20).all()
+
+
 def test_what_is_no_quantile_is_refused(engine: Engine) -> None:
     private = engine.frame(pd.DataFrame({"x": [1.0], "n": [1], "s": ["a"]})).dp.protect()
     for q in (-0.1, 1.5, "0.5", None, True, math.nan, math.inf, [0.5, "x"]):
