@@ -1,6 +1,6 @@
-"""Prints what a chain of ten steps costs over the same work by hand in DuckDB and numpy, in milliseconds.
+"""What a chain of ten steps costs over the same work by hand in DuckDB and numpy, in milliseconds.
 
-python -m benchmarks.chain
+``python -m benchmarks.chain`` writes ``benchmarks/results/chain.json`` and ``chain.md``.
 
 Both make the chain, or the query, anew in every round, and take turns. By hand means: one DuckDB query over the pandas
 frame, group sums by numpy, and noise of the same law by numpy's generator. dpframe also parses and checks the SQL,
@@ -10,8 +10,10 @@ charges a budget, draws exact noise, and writes down what the release says of it
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -19,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 import dpframe as dp
-from benchmarks.machine import machine
+from benchmarks.pages import Bar, Found, Page, run
 
 ROUNDS = 15
 BANDS = [0, 20, 40, 60, 80, 100]
@@ -91,30 +93,41 @@ def milliseconds(work: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - begin)
 
 
-def main() -> None:
-    """Print one line for each size of table."""
-    stamp = machine()
-    print(f"{stamp['cpu']}, {stamp['cores']} cores, load {stamp['load']:.1f}")
-    versions = f"DuckDB {duckdb.__version__}, pandas {pd.__version__}"
-    print(f"dpframe {dp.__version__} on top of {stamp['revision']}, {versions}")
-    print("rows       dpframe   by hand   more than by hand (medians, ms; the bar is 150)")
-    budget = dp.Budget(epsilon=10**6)
-    for rows in (1_000, 100_000, 1_000_000):
-        frame = table(rows)
-        kinds: dict[str, Callable[[], object]] = {
-            "dpframe": lambda frame=frame: chain(frame, budget),  # type: ignore[misc]
-            "by hand": lambda frame=frame: by_hand(frame),  # type: ignore[misc]
-        }
-        times: dict[str, list[float]] = {name: [] for name in kinds}
-        for at in range(ROUNDS + 2):  # the first two warm up
-            for name, work in kinds.items():
-                took = milliseconds(work)
-                if at > 1:
-                    times[name].append(took)
-        ours, theirs = (statistics.median(times[name]) for name in kinds)
-        more = statistics.median(a - b for a, b in zip(times["dpframe"], times["by hand"], strict=True))
-        print(f"{rows:<11,}{ours:<10.0f}{theirs:<10.0f}{more:.0f}")
+def overhead(rows: int) -> Found:
+    """Medians over the rounds, in which both take turns."""
+    frame, budget = table(rows), dp.Budget(epsilon=10**6)
+    kinds: dict[str, Callable[[], object]] = {
+        "dpframe, ms": lambda: chain(frame, budget),
+        "by hand, ms": lambda: by_hand(frame),
+    }
+    times: dict[str, list[float]] = {name: [] for name in kinds}
+    for at in range(ROUNDS + 2):  # the first two warm up
+        for name, work in kinds.items():
+            took = milliseconds(work)
+            if at > 1:
+                times[name].append(took)
+    more = statistics.median(a - b for a, b in zip(*times.values(), strict=True))
+    return {name: statistics.median(each) for name, each in times.items()} | {"more than by hand, ms": more}
 
+
+def _bar(rows: int) -> Bar:
+    return Bar(
+        figure=f"{rows:,} rows",
+        what=f"ten steps and a release of {rows:,} rows on pandas",
+        asked="at most 150 ms more than by hand",
+        measured=lambda found: f"{found['more than by hand, ms']:.0f} ms more than {found['by hand, ms']:.0f} ms",
+        met=lambda found: found["more than by hand, ms"] <= 150,
+    )
+
+
+SIZES = (1_000, 100_000, 1_000_000)
+PAGE = Page(
+    name="chain",
+    title="A chain of ten steps",
+    figures={f"{rows:,} rows": partial(overhead, rows) for rows in SIZES},
+    bars=[_bar(rows) for rows in SIZES],
+    packages=("dpframe", "numpy", "pandas", "duckdb"),
+)
 
 if __name__ == "__main__":
-    main()
+    run(PAGE, sys.argv[1:] or PAGE.figures)
