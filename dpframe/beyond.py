@@ -63,8 +63,9 @@ class Beyond:
         self: Frame,
         other: Frame,
         on: str | Iterable[str] | None = None,
+        how: str = "inner",
         *,
-        max_matches: tuple[int, int] | None = None,
+        max_matches: tuple[int | str, int | str] | None = None,
         unique: bool = False,
     ) -> Frame:
         """Every row with every row of another private table that has the same key.
@@ -76,18 +77,21 @@ class Beyond:
         on
             The columns that must be equal, nulls too; None is every name that both have. Of ids, the id is one of them.
             Other names that both have get ``_left`` and ``_right``.
+        how
+            ``inner``, and nothing else: private joins keep the rows that match.
         max_matches
             How many rows of a key stay of this table and of the other, before they meet: needed where rows are
             protected, and where ids are a limit to the work. Which ones, a keyed hash of each row decides, drawn anew
-            for every release.
+            for every release. ``"unique"`` on a side: only keys with a single row there stay, which moves fewer rows
+            than 1.
         unique
-            Instead: only keys with a single row stay, on either side, at half the noise of ``max_matches=(1, 1)``.
+            Instead: ``"unique"`` on both sides, at half the noise of ``max_matches=(1, 1)``.
 
         Notes
         -----
         The unit is then one row of each table (k and j rows where units are larger): with ``max_matches=(m, n)`` it
-        moves 2·(k·n + j·m) rows, with ``unique`` k + j. Of ids, whatever stays is one id's, and ``.bound()`` limits
-        what one id has after the join; bounds of both tables hold then.
+        moves 2·(k·n + j·m) rows, with ``(m, "unique")`` 2·k + j·m, with ``unique`` k + j. Of ids, whatever stays is one
+        id's, and ``.bound()`` limits what one id has after the join; bounds of both tables hold then.
 
         Raises
         ------
@@ -111,7 +115,7 @@ class Beyond:
         self._whole("join")
         if backend_of(self.source) is not backend_of(other.source) or _session(self.source) != _session(other.source):
             raise FrameError(".join() takes a table of the same engine and session: make one frame like the other.")
-        return self._then(joins.join(self.plan, other.plan, other.source, on, max_matches, unique))
+        return self._then(joins.join(self.plan, other.plan, other.source, on, how, max_matches, unique))
 
     def map(self: Frame, function: Callable[[dict[str, Any]], Any], schema: Schema, *, augment: bool = False) -> Frame:
         """Call a Python function on every row, and go on with the row that it returns.
@@ -122,15 +126,16 @@ class Beyond:
             From a dict of a row's values (``None`` for what is missing) to a dict with every column of ``schema``. It
             must be deterministic and look at nothing but its argument.
         schema
-            The columns that it returns: ``int``, ``float``, ``bool``, ``str`` or ``datetime.date``, or such a type with
-            a default, as in ``{"words": (int, 0)}``.
+            The columns that it returns: ``int``, ``float``, ``bool``, ``str``, ``datetime.date`` or
+            ``datetime.datetime``, or such a type with a default, as in ``{"words": (int, 0)}``.
         augment
             Whether all columns stay beside those of ``schema``; else only an id does.
 
         Notes
         -----
         A function that raises, leaves out a column or returns a value of another type gives the defaults for that row,
-        or null where there are none: never an error, a message or a log. Timestamps are not in the dict.
+        or null where there are none: never an error, a message or a log. Timestamps have no zone: they are in UTC where
+        the column, or the value that is returned, has one.
 
         Raises
         ------

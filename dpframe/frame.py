@@ -114,7 +114,7 @@ class PrivateFrame(Direct, Beyond, Shown):
         ----------
         **values
             A value of each column's own type. With none at all, every column but the id gets 0, ``False``, ``""`` or
-            1970-01-01; timestamps stay as they are.
+            1970-01-01, a timestamp its midnight.
 
         Raises
         ------

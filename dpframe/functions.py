@@ -19,13 +19,14 @@ TYPES: dict[object, Type] = {
     bool: Type.BOOLEAN,
     str: Type.STRING,
     datetime.date: Type.DATE,
+    datetime.datetime: Type.TIMESTAMP,
 }
 TYPES |= {kind.__name__: type_ for kind, type_ in TYPES.items() if isinstance(kind, type)}
 TYPES |= {type_.value: type_ for type_ in TYPES.values()}
 """What a declared column may hold, as Python's type or by name."""
 
 SEEN = frozenset(TYPES.values())
-"""The types that a function sees; timestamps, which mean different things on different engines, it does not."""
+"""The types that a function sees: all that dpframe reads."""
 
 
 def called(
@@ -76,8 +77,8 @@ def _declared(call: str, schema: object, width: int) -> tuple[Gives, ...]:
         type_ = TYPES.get(kind) if isinstance(kind, type | str) else None
         if type_ is None:
             raise ColumnTypeError(
-                f"The column {name!r} of schema= is int, float, bool, str or datetime.date, or such a type with what "
-                f"stands where the function fails, as in (int, 0); not {declared!r}."
+                f"The column {name!r} of schema= is int, float, bool, str, datetime.date or datetime.datetime, or "
+                f"such a type with what stands where the function fails, as in (int, 0); not {declared!r}."
             )
         if default is not None:
             default = sql.fitting(Column(name, "", type_), default)

@@ -12,6 +12,11 @@ from dpframe.query import Plan
 from dpframe.stages import KeepRows, Match, Stage
 from dpframe.steps import GROUPED, names
 
+UNIQUE = "unique"
+"""What stands for a number of rows where keys of a single row stay, and no others."""
+
+Matches = tuple[int | None, int | None]
+
 MOST_LISTED = 100_000
 """A public column with more values than this brings no keys along."""
 
@@ -42,8 +47,13 @@ def join_public(plan: Plan, table: Any, on: Any, how: str) -> Plan:
     return replace(plan, schema=Schema(columns, ours.width + len(types)), steps=(*plan.steps, step))
 
 
-def join(plan: Plan, other: Plan, frame: Any, on: Any, max_matches: Any, unique: bool) -> Plan:
+def join(plan: Plan, other: Plan, frame: Any, on: Any, how: Any, max_matches: Any, unique: bool) -> Plan:
     """The plan joined with another private table's, which lies in ``frame``; see ``PrivateFrame.join``."""
+    if how != "inner":
+        raise PlanError(
+            f"A private join is 'inner' only, not {how!r}: rows that match come out, and no others. A public table has "
+            ".join_public(table, on='key', how='left')."
+        )
     ours, theirs = plan.schema, other.schema
     types = {column.name: column.type for column in theirs}
     keys = _on("join", ours, types, on)
@@ -51,14 +61,13 @@ def join(plan: Plan, other: Plan, frame: Any, on: Any, max_matches: Any, unique:
     width, refs = ours.width, _refs(ours, types, keys)
     left = steps = tuple[Stage, ...]()
     if most is not None:
-        stay = (None, None) if unique else most
-        left = (KeepRows(tuple(ours[name] for name in keys), stay[0], f"left of {width}"),)
-        steps = (KeepRows(tuple(theirs[name] for name in keys), stay[1], f"right of {width}"),)
+        left = (KeepRows(tuple(ours[name] for name in keys), most[0], f"left of {width}"),)
+        steps = (KeepRows(tuple(theirs[name] for name in keys), most[1], f"right of {width}"),)
     rows = plan.unit.id is None
-    moved = _moved(plan.moves.rows_in_all, other.moves.rows_in_all, most, 1 if unique else 2) if rows and most else 0
+    moved = _moved(plan.moves.rows_in_all, other.moves.rows_in_all, most) if rows and most else 0
     brought = [replace(column, ref=refs[column.name]) for column in theirs if column.name not in keys]
     columns = _beside(ours, types, brought, keys)
-    stays = "all rows" if most is None else "unique keys" if unique else f"at most {most[0]} and {most[1]} rows"
+    stays = "all rows" if most is None else " and ".join(_stay(rows) for rows in most)
     match = Match(
         on=_pairs(ours, keys, refs),
         frame=frame,
@@ -83,18 +92,26 @@ def join(plan: Plan, other: Plan, frame: Any, on: Any, max_matches: Any, unique:
     )
 
 
-def _moved(left: int, right: int, most: tuple[int, int], swaps: int) -> int:
+def _stay(rows: int | None) -> str:
+    return "the only row" if rows is None else f"at most {rows} row" + ("s" if rows > 1 else "")
+
+
+def _moved(left: int, right: int, most: Matches) -> int:
     """How many rows of a join move at most when ``left`` and ``right`` rows of its tables come or go.
 
-    One row more or less of a table moves its rows that stay by ``swaps``: 2 where few rows of a key stay, the row and
-    the one whose place it takes, and 1 where only unique keys do. Each of those meets at most as many rows as stay of a
-    key on the other side. First one table moves, then the other: the sum. It is reached where both tables are one.
+    One row more or less of a table moves its rows that stay by 2 where few rows of a key stay, the row and the one
+    whose place it takes, and by 1 where only unique keys do. Each of those meets at most as many rows as stay of a key
+    on the other side. First one table moves, then the other: the sum. It is reached where both tables are one.
     """
-    return swaps * (left * most[1] + right * most[0])
+    swaps = [1 if rows is None else 2 for rows in most]
+    stay = [1 if rows is None else rows for rows in most]
+    return swaps[0] * left * stay[1] + swaps[1] * right * stay[0]
 
 
-def _matches(plan: Plan, other: Plan, keys: Sequence[str], max_matches: Any, unique: bool) -> tuple[int, int] | None:
-    """How many rows of a key may stay on either side; None is all, of ids. Refuses tables that do not go together."""
+def _matches(plan: Plan, other: Plan, keys: Sequence[str], max_matches: Any, unique: bool) -> Matches | None:
+    """How many rows of a key may stay on either side, or None of a side where only unique keys do; None for both is
+    all, of ids. Refuses tables that do not go together.
+    """
     ours, theirs = plan.unit, other.unit
     if plan.child is not None or other.child is not None:
         raise PlanError("Join before .partition(): what children read must not overlap, and they would share a table.")
@@ -110,10 +127,15 @@ def _matches(plan: Plan, other: Plan, keys: Sequence[str], max_matches: Any, uni
     if not isinstance(unique, bool) or (unique and max_matches is not None):
         raise PlanError("Give max_matches= or unique=True: with unique=True one row of a key stays anyway.")
     if unique or max_matches is None:
-        return (1, 1) if unique else None
+        return (None, None) if unique else None
     if not isinstance(max_matches, tuple | list) or len(max_matches) != 2:
-        raise PlanError(f"max_matches= is a pair, of our rows and the other's, as in (1, 5), not {max_matches!r}.")
-    return at_least_one(max_matches[0], "max_matches[0]"), at_least_one(max_matches[1], "max_matches[1]")
+        raise PlanError(
+            f"max_matches= is a pair, of our rows and the other's, as in (1, 5) or (1, 'unique'), not {max_matches!r}."
+        )
+    left, right = (
+        None if rows == UNIQUE else at_least_one(rows, f"max_matches[{at}]") for at, rows in enumerate(max_matches)
+    )
+    return left, right
 
 
 def _same_people(plan: Plan, other: Plan, keys: Sequence[str]) -> None:

@@ -237,16 +237,17 @@ def cut(
     labels: Iterable[str] | None = None,
     nan: str | None = None,
 ) -> Cut:
-    """Intervals of a number, date or text column, for ``.assign``; their labels become the column's public keys.
+    """Intervals of a number, date, time or text column, for ``.assign``; their labels become the column's public keys.
 
     Parameters
     ----------
     column
         The column to cut. Values outside the edges are null, and so are null and NaN unless ``nan`` names them.
     edges
-        At least two increasing numbers, dates, or texts in the order of their code points.
+        At least two increasing numbers, dates, times (in UTC where they have a zone; a date is its midnight), or texts
+        in the order of their code points.
     right
-        Whether intervals are closed on the right, ``(10, 20]``, or on the left, ``[10, 20)``.
+        Whether intervals are closed on the right, ``(10, 20]``, or on the left, ``[10, 20)``, as suits times.
     include_both
         Whether the outermost interval that would be open at its end is closed there: ``[0, 10]`` first.
     labels
@@ -456,3 +457,15 @@ def at_least_one(value: object, what: str) -> int:
     if value.__index__() >= 2**63:
         raise PlanError(f"{what} must fit 64 bits: with so many, no release would be private and useful.")
     return int(value.__index__())
+
+
+def in_utc(moment: datetime.datetime) -> datetime.datetime:
+    """A plain time without a zone: in UTC where it had one, and otherwise as it stands; nanoseconds are cut off.
+
+    Raises
+    ------
+    OverflowError
+        UTC has no such time, before year 1 or after 9999.
+    """
+    utc = moment if moment.tzinfo is None else moment.astimezone(datetime.UTC)
+    return datetime.datetime(*utc.timetuple()[:6], utc.microsecond)

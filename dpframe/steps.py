@@ -155,7 +155,7 @@ def define(plan: Plan, name: str, value: str | Cut) -> Plan:
         how = (value.edges, value.labels, value.right, value.include_both, value.nan)
         column = schema[value.column]
         cut = sql.cut_expression(column, *how)
-        return put(plan, name, cut, keys=sql.cut_labels(*how, text=column.type is Type.STRING))
+        return put(plan, name, cut, keys=sql.cut_labels(*how, type=column.type))
     if isinstance(value, str):
         return put(plan, name, sql.scalar(value, schema))
     raise PlanError(f".assign({name}=...) takes SQL text or dp.cut(...), not {type(value).__name__}.")

@@ -357,6 +357,11 @@ def excess(filter: Filter, asked: Amounts, spent: Amounts) -> str:
     which = 0 if spent[0] + asked[0] > filter.totals[0] else 1
     name, wanted, whole = names[which], Exact(asked[which]), Exact(filter.totals[which])
     left = Exact(whole - spent[which])
+    if not whole:
+        return (
+            f"This release asks for delta={wanted}, and a dp.Budget({opened}) has none. Leave delta= out where the "
+            "groups are public, or open the budget with dp.Budget(epsilon=..., delta=...)."
+        )
     text = f"This release asks for {name}={wanted}, but {left} of {whole} is left. "
     if left <= 0:
         return text + "Nothing more can be released: open a larger budget."

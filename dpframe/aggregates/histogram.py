@@ -36,6 +36,7 @@ def histogram(
     right: bool = True,
     include_both: bool = True,
     labels: Iterable[str] | None = None,
+    nan: str | None = None,
     bins: str | None = None,
 ) -> Histogram:
     """The number of rows in each interval of a column, as a grouping of its own: the only aggregate of its ``.agg()``.
@@ -45,8 +46,8 @@ def histogram(
 
     Parameters
     ----------
-    column, edges, right, include_both, labels
-        As for :func:`dpframe.cut`. Null, NaN and values outside the edges are in no interval.
+    column, edges, right, include_both, labels, nan
+        As for :func:`dpframe.cut`. Values outside the edges are in no interval; null and NaN only in that of ``nan``.
     bins
         The name of the column of intervals; ``<column>_binned`` when left out.
 
@@ -71,5 +72,5 @@ def histogram(
     """
     if not isinstance(bins, str | None):
         raise PlanError(f"bins= is the name of the column of intervals, not {bins!r}.")
-    intervals = cut(column, edges, right=right, include_both=include_both, labels=labels)
+    intervals = cut(column, edges, right=right, include_both=include_both, labels=labels, nan=nan)
     return Histogram(intervals, f"{column}_binned" if bins is None else bins)

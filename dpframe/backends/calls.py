@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.keys import ARROW
-from dpframe.plan import Type
+from dpframe.plan import Type, in_utc
 from dpframe.stages import Apply
 
 BATCH = 1 << 16
@@ -66,9 +66,11 @@ def _rows(step: Apply, table: pa.Table) -> list[Row]:
 
 
 def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column in which null and NaN are null, −0.0 is 0.0, and text is text."""
+    """A column in which null and NaN are null, −0.0 is 0.0, text is text, and a time in a zone is in UTC."""
     if pa.types.is_dictionary(values.type):
         return values.cast(values.type.value_type)
+    if pa.types.is_timestamp(values.type):
+        return values.cast(ARROW[Type.TIMESTAMP])
     if not pa.types.is_floating(values.type):
         return values
     return pc.add(pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values), 0.0)
@@ -127,6 +129,8 @@ def _fitting(value: Any, type_: Type) -> Any:
         return text
     if type_ is Type.DATE and isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return datetime.date(value.year, value.month, value.day)
+    if type_ is Type.TIMESTAMP and isinstance(value, datetime.datetime):
+        return in_utc(value) if value == value else None
     raise TypeError
 
 

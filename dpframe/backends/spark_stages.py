@@ -16,6 +16,7 @@ from dpframe.backends import exact
 from dpframe.backends.base import Request
 from dpframe.backends.calls import BATCH, applied
 from dpframe.backends.keeping import staying
+from dpframe.keys import ARROW
 from dpframe.plan import Type
 from dpframe.stages import Apply, KeepGroups, KeepRows
 
@@ -27,6 +28,9 @@ SPARK = {
     Type.DATE: "date",
     Type.TIMESTAMP: "timestamp",
 }
+
+TAKEN = {pa.large_string(): pa.string(), ARROW[Type.TIMESTAMP]: pa.timestamp("us", "UTC")}
+"""The forms that Spark takes in the place of others."""
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -76,8 +80,8 @@ def _kept(step: KeepRows | KeepGroups, request: Request, batches: Batches) -> It
 
 
 def _handed_over(table: pa.Table) -> list[pa.RecordBatch]:
-    """In batches, with text as Spark takes it."""
+    """In batches, with text and times as Spark takes them."""
     table = table.drop_columns(["rows"]) if "rows" in table.column_names else table
-    plain = [pa.string() if pa.types.is_large_string(type_) else type_ for type_ in table.schema.types]
+    plain = [TAKEN.get(type_, type_) for type_ in table.schema.types]
     batches: list[pa.RecordBatch] = table.cast(pa.schema(zip(table.column_names, plain, strict=True))).to_batches(BATCH)
     return batches

@@ -334,6 +334,11 @@ def _typed(domain: pa.Array, name: str, type_: Type) -> pa.Array:
             f"{name!r} is a float column and cannot be a group key: group by dp.cut({name!r}, edges), "
             f"or by an integer such as .assign(k='cast(floor({name}) as bigint)')."
         )
+    if type_ is Type.TIMESTAMP:
+        raise ColumnTypeError(
+            f"{name!r} is a timestamp column and cannot be a group key: group by dp.cut({name!r}, edges), or by a day "
+            f"or an hour such as .assign(k='cast({name} as date)', h='hour({name})')."
+        )
     if type_ not in (Type.INTEGER, Type.BOOLEAN, Type.STRING, Type.DATE):
         raise ColumnTypeError(f"{name!r} is a {type_.value} column and cannot be a group key.")
     if pa.types.is_null(domain.type):

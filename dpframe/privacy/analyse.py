@@ -6,9 +6,9 @@ A filter and a definition are row-wise and have stability 1. A join with a publi
 the largest multiplicity of a key in that table, and so does a function that may return ``m`` rows: whoever has k rows
 before has at most k·m after, and in each group of a column of ours, which stays as it is, at most r·m where r were.
 A join of two private tables moves 2·(k·n + j·m) rows when k and j rows of the tables come or go and at most m and n
-rows of a key stay of them; of unique keys, k + j (:func:`dpframe.joins._moved`). Bounds of an id are enforced on the
-rows after all steps, so what steps do to their number is of no account. So only the unit, joins, functions and bounds
-matter.
+rows of a key stay of them, and less where only unique keys do (:func:`dpframe.joins._moved`). Bounds of an id are
+enforced on the rows after all steps, so what steps do to their number is of no account. So only the unit, joins,
+functions and bounds matter.
 With ``c_g`` the rows that one unit has in group ``g``:
 
 ====================================  ==================  =========================

@@ -8,12 +8,20 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from dpframe.errors import BoundsError, ColumnTypeError, ExpressionError
-from dpframe.plan import Column, Expression, Type
+from dpframe.plan import Column, Expression, Type, in_utc
 from dpframe.sql.functions import is_missing
-from dpframe.sql.terms import ISO_DATE, MAX_INTEGER, MIN_INTEGER, Term, article, column_term, literal_term
+from dpframe.sql.terms import (
+    ISO_DATE,
+    MAX_INTEGER,
+    MIN_INTEGER,
+    Term,
+    article,
+    column_term,
+    literal_term,
+    timestamp_literal,
+)
 
 Edge = int | float | datetime.date | str
-
 
 FEW = 16
 """Up to so many intervals a tree of comparisons is the quicker form on Spark."""
@@ -25,14 +33,15 @@ def cut_labels(
     right: bool = True,
     include_both: bool = True,
     nan: str | None = None,
-    text: bool = False,
+    type: Type | None = None,
 ) -> tuple[str, ...]:
     """The labels of the intervals between ``edges``, in order and without repetition.
 
     Parameters
     ----------
     edges
-        At least two numbers, or dates, or texts that are ISO dates; strictly increasing. Of text: texts.
+        At least two numbers, or dates, or texts that are ISO dates; strictly increasing. Of text: texts. Of timestamps:
+        times, dates for their midnights, or ISO texts of either; in UTC where they have a zone.
     labels
         One text per interval, instead of the intervals themselves. Intervals of one label are merged.
     right
@@ -41,8 +50,8 @@ def cut_labels(
         Whether the outermost edge that ``right`` leaves out belongs to its interval all the same.
     nan
         The label of null and NaN, after those of the intervals.
-    text
-        Whether the column holds text.
+    type
+        What the column holds, where that is text or timestamps.
 
     Raises
     ------
@@ -51,7 +60,7 @@ def cut_labels(
     ColumnTypeError
         The edges are neither numbers nor dates nor, of text, texts.
     ExpressionError
-        ``labels`` is not one text per interval.
+        ``labels`` is not one text per interval, or an edge is text that is no time.
 
     Examples
     --------
@@ -61,10 +70,12 @@ def cut_labels(
     ('[0, 10)', '[10, 20]')
     >>> cut_labels([0, 0.5, 1], include_both=False)
     ('(0, 0.5]', '(0.5, 1]')
-    >>> cut_labels(["a", "n", "z"], text=True)
+    >>> cut_labels(["a", "n", "z"], type=Type.STRING)
     ("['a', 'n']", "('n', 'z']")
+    >>> cut_labels(["2024-03-01", "2024-03-01 12:00"], type=Type.TIMESTAMP)
+    ('[2024-03-01 00:00, 2024-03-01 12:00]',)
     """
-    names = _labels(_edges(edges, text), labels, right, include_both)
+    names = _labels(_edges(edges, type), labels, right, include_both)
     return tuple(dict.fromkeys([*names, *([] if nan is None else [nan])]))
 
 
@@ -79,7 +90,8 @@ def cut_expression(
     """The label of the interval that holds the column's value; ``nan`` where it is missing, null where in no interval.
 
     The intervals are found by bisection, so a value meets about log2(n) of n edges. ``column`` holds
-    integers, floats, dates or text, in the order of its code points; the rest is as for :func:`cut_labels`.
+    integers, floats, dates, timestamps or text, in the order of its code points; the rest is as for
+    :func:`cut_labels`.
 
     Raises
     ------
@@ -95,22 +107,23 @@ def cut_expression(
     >>> band.spark
     "(CASE WHEN c0 >= 0L AND c0 <= 99L THEN (CASE WHEN c0 <= 18L THEN 'minor' ELSE 'adult' END) END)"
     """
-    points = _edges(edges, column.type is Type.STRING)
+    points = _edges(edges, column.type)
     names = _labels(points, labels, right, include_both)
     _check(column, points)
+    value = column_term(column)
     limits = [_point(column, point) for point in points]
     texts = [literal_term(name) for name in names]
     up_to, above = ("<=", ">") if right else ("<", ">=")
     inner = [edge.duckdb for edge in limits[1:-1]]
-    duckdb = _tree(column.ref, up_to, inner, [text.duckdb for text in texts])
+    duckdb = _tree(value.duckdb, up_to, inner, [text.duckdb for text in texts])
     inner, labels = [edge.spark for edge in limits[1:-1]], [text.spark for text in texts]
     few = len(names) <= FEW
-    spark = _tree(column.ref, up_to, inner, labels) if few else _search(column.ref, above, inner, labels)
+    spark = _tree(value.spark, up_to, inner, labels) if few else _search(value.spark, above, inner, labels)
     lower = ">=" if include_both or not right else ">"
     upper = "<=" if include_both or right else "<"
     # NaN is above every number on both engines, so it falls outside, as null does.
-    inside = f"{column.ref} {lower} {{}} AND {column.ref} {upper} {{}}"
-    missing = is_missing(column_term(column))
+    inside = f"{{0}} {lower} {{1}} AND {{0}} {upper} {{2}}"
+    missing = is_missing(value)
     first = ("", "")
     if nan is not None:
         first = (
@@ -122,8 +135,8 @@ def cut_expression(
         Type.STRING,
         True,
         frozenset([column.ref]),
-        f"(CASE {first[0]}WHEN {inside.format(limits[0].spark, limits[-1].spark)} THEN {spark} END)",
-        f"(CASE {first[1]}WHEN {inside.format(limits[0].duckdb, limits[-1].duckdb)} THEN {duckdb} END)",
+        f"(CASE {first[0]}WHEN {inside.format(value.spark, limits[0].spark, limits[-1].spark)} THEN {spark} END)",
+        f"(CASE {first[1]}WHEN {inside.format(value.duckdb, limits[0].duckdb, limits[-1].duckdb)} THEN {duckdb} END)",
     )
 
 
@@ -149,12 +162,13 @@ def _search(value: str, above: str, limits: Sequence[str], labels: Sequence[str]
     return f"get(array({', '.join(labels)}), {count})"
 
 
-def _edges(edges: Iterable[object], text: bool) -> list[Edge]:
+def _edges(edges: Iterable[object], type: Type | None) -> list[Edge]:
     if isinstance(edges, str) or not isinstance(edges, Iterable):
         raise ColumnTypeError(f"cut needs a list of edges, not {edges!r}. Write [0, 10, 20].")
-    edges = list(edges)
+    edges = [_plain(edge) for edge in edges]
     texts = [edge for edge in edges if isinstance(edge, str)]
-    points: list[Edge] = [*texts] if text and len(texts) == len(edges) else [_edge(edge) for edge in edges]
+    read = _moment if type is Type.TIMESTAMP else _edge
+    points: list[Edge] = [*texts] if type is Type.STRING and len(texts) == len(edges) else [read(e) for e in edges]
     if len(points) < 2:
         raise BoundsError(f"cut needs at least two edges, not {len(points)}. Write [0, 10, 20].")
     if len({isinstance(point, datetime.date) for point in points}) > 1:
@@ -165,6 +179,25 @@ def _edges(edges: Iterable[object], text: bool) -> list[Edge]:
                 f"The edges of cut must increase: {after} follows {before}. Sort them, without repetition."
             )
     return points
+
+
+def _plain(edge: object) -> object:
+    """numpy's times as Python's, and NaT, which is no time, as null."""
+    edge = edge.astype("datetime64[us]").item() if type(edge).__name__ == "datetime64" else edge  # type: ignore[attr-defined]
+    return None if type(edge).__name__ == "NaTType" else edge
+
+
+def _moment(edge: object) -> Edge:
+    """An edge of timestamps: a time, or a date for its midnight, as it stands or written down."""
+    if isinstance(edge, str):
+        edge = timestamp_literal(edge).literal
+    if not isinstance(edge, datetime.date):
+        return _edge(edge)
+    try:
+        midnight = datetime.time()
+        return in_utc(edge if isinstance(edge, datetime.datetime) else datetime.datetime.combine(edge, midnight))
+    except OverflowError as error:
+        raise BoundsError(f"The edge {edge} is not within years 1 to 9999 in UTC.") from error
 
 
 def _edge(edge: object) -> Edge:
@@ -179,6 +212,8 @@ def _edge(edge: object) -> Edge:
                 f"The edge {edge!r} is neither a number nor a date. Write 10, 0.5 or '2024-02-29'."
             ) from error
     if isinstance(edge, datetime.datetime):
+        if edge.tzinfo is None and edge.time() == datetime.time():
+            return edge.date()
         raise ColumnTypeError(f"The edge {edge} has a time of day. Write its date: {edge.date().isoformat()!r}.")
     if isinstance(edge, datetime.date):
         return edge
@@ -198,9 +233,10 @@ def _check(column: Column, points: Sequence[Edge]) -> None:
     if column.type is Type.STRING and isinstance(points[0], str):
         return
     dates = isinstance(points[0], datetime.date)
-    wanted = (Type.DATE,) if dates else (Type.INTEGER, Type.FLOAT)
+    wanted = (Type.DATE, Type.TIMESTAMP) if dates else (Type.INTEGER, Type.FLOAT)
     if column.type not in wanted:
-        fix = "cast it to a date" if dates else "cast it to bigint or double"
+        number = "write unix_seconds(...)" if column.type is Type.TIMESTAMP else "cast it to bigint or double"
+        fix = "cast it to a date" if dates else number
         raise ColumnTypeError(
             f"cut has {'dates' if dates else 'numbers'} as edges, and {column.name!r} is "
             f"{article(column.type)}. Give it edges of the column's type, or {fix} in .assign(...) first."
@@ -234,7 +270,7 @@ def _labels(points: Sequence[Edge], labels: Sequence[str] | None, right: bool, i
                 "Give it one label per interval."
             )
         return list(labels)
-    names = [_write(point) for point in points]
+    names = _written(points)
     opening, closing = ("(", "]") if right else ("[", ")")
     intervals = [f"{opening}{a}, {b}{closing}" for a, b in pairwise(names)]
     if include_both and right:
@@ -244,5 +280,12 @@ def _labels(points: Sequence[Edge], labels: Sequence[str] | None, right: bool, i
     return intervals
 
 
-def _write(point: Edge) -> str:
-    return point.isoformat() if isinstance(point, datetime.date) else repr(point)
+def _written(points: Sequence[Edge]) -> list[str]:
+    """The edges as Python writes them; times as short as all of them allow."""
+    times = [point for point in points if isinstance(point, datetime.datetime)]
+    if any(time.microsecond for time in times):
+        return [time.isoformat(" ", "microseconds") for time in times]
+    if any(time.time() != datetime.time() for time in times):
+        return [time.isoformat(" ", "seconds" if any(t.second for t in times) else "minutes") for time in times]
+    days = [time.date() for time in times]
+    return [p.isoformat() if isinstance(p, datetime.date) else repr(p) for p in days or points]

@@ -12,17 +12,18 @@ from decimal import Decimal
 from numbers import Real
 
 from dpframe.errors import BoundsError, ColumnTypeError
-from dpframe.plan import Column, Expression, Number, Type, Value
+from dpframe.plan import Column, Expression, Number, Type, Value, in_utc
 from dpframe.sql.functions import branches, call, is_missing, negate
 from dpframe.sql.grammar import compare
-from dpframe.sql.terms import Term, article, column_term, literal_term, stored, usable
+from dpframe.sql.terms import EPOCH, Term, article, column_term, literal_term, stored, usable
 
 EMPTY: dict[Type, Value | float] = {
     Type.INTEGER: 0,
     Type.FLOAT: 0.0,
     Type.BOOLEAN: False,
     Type.STRING: "",
-    Type.DATE: datetime.date(1970, 1, 1),
+    Type.DATE: EPOCH.date(),
+    Type.TIMESTAMP: EPOCH,
 }
 """What fills a column of a type when no value is given."""
 
@@ -132,8 +133,10 @@ def fitting(column: Column, value: object) -> Value | float:
     if column.type is Type.STRING and isinstance(value, str):
         return value
     if column.type is Type.TIMESTAMP and isinstance(value, datetime.datetime) and value == value:
-        utc = value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
-        return datetime.datetime(*utc.timetuple()[:6], utc.microsecond)
+        try:
+            return in_utc(value)
+        except OverflowError:
+            pass
     if column.type is Type.DATE and isinstance(value, str):
         try:
             return datetime.date.fromisoformat(value)

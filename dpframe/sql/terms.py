@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dpframe.errors import ColumnTypeError, ExpressionError
-from dpframe.plan import Column, Type
+from dpframe.plan import Column, Type, in_utc
 
 Literal = str | int | float | bool | datetime.date | datetime.datetime | None
 
@@ -262,10 +262,7 @@ def timestamp_literal(text: str) -> Term:
     try:
         if ISO_TIME.fullmatch(text.strip(" ")) is None:
             raise ValueError(text)
-        moment = datetime.datetime.fromisoformat(text.strip(" "))
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
-        return literal_term(moment)
+        return literal_term(in_utc(datetime.datetime.fromisoformat(text.strip(" "))))
     except (ValueError, OverflowError) as error:
         raise ExpressionError(
             f"{text!r} is not a timestamp. Write it as year-month-day hours:minutes: timestamp '2024-02-29 10:00'."

@@ -181,6 +181,10 @@ def test_how_far_a_unit_moves() -> None:
     on = {"on": "page"}
     assert reach(ours.join(theirs, **on, max_matches=(1, 1))) == (4, 16)
     assert reach(ours.join(theirs, **on, unique=True)) == (2, 4)
+    assert reach(ours.join(theirs, **on, max_matches=("unique", "unique"))) == (2, 4)
+    assert reach(ours.join(theirs, **on, max_matches=(5, "unique"))) == (2 + 5, 49)
+    assert reach(LEFT.dp.protect(rows=3).join(theirs, **on, max_matches=("unique", 2))) == (3 * 2 + 2, 64)
+    assert "at most 5 rows and the only row" in str(ours.join(theirs, **on, max_matches=(5, "unique")).plan)
     assert reach(ours.join(theirs, **on, max_matches=(2, 5))) == (2 * (5 + 2), 14**2)
     assert reach(LEFT.dp.protect(rows=3).join(theirs, **on, max_matches=(2, 5))) == (2 * (3 * 5 + 2), 34**2)
     assert reach(LEFT.dp.protect(rows=3).join(RIGHT.dp.protect(rows=2), **on, unique=True)) == (5, 25)
@@ -217,7 +221,8 @@ def exact(engine: Engine, left: pd.DataFrame, right: pd.DataFrame, ask: Any) -> 
 
 
 def test_units_move_no_statistic_further_than_declared(engine: Engine) -> None:
-    matches = st.one_of(st.just({"unique": True}), st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    stay = st.sampled_from(["unique", 1, 2, 3])
+    matches = st.one_of(st.just({"unique": True}), st.tuples(stay, stay))
 
     def law(left: pd.DataFrame, right: pd.DataFrame, how: Any, at: int, too: int) -> None:
         options = how if isinstance(how, dict) else {"max_matches": how}
@@ -254,21 +259,24 @@ def test_the_most_that_a_row_moves_is_reached() -> None:
     """By brute force over small tables: no smaller number would do for one row of either of two equal tables."""
     rows = [("a", n) for n in range(4)]
 
-    def kept(table: list[tuple[str, int]], most: int) -> set[tuple[str, int]]:
+    def kept(table: list[tuple[str, int]], most: int | None) -> set[tuple[str, int]]:
+        if most is None:
+            return set(table) if len(table) == 1 else set()
         return set(sorted(table, key=lambda row: row[1])[:most])  # the row's number stands for its hash
 
-    def joined(left: Any, right: Any, most: tuple[int, int]) -> set[Any]:
+    def joined(left: Any, right: Any, most: tuple[int | None, int | None]) -> set[Any]:
         return set(itertools.product(kept(left, most[0]), kept(right, most[1])))
 
-    for most in ((1, 1), (1, 2), (2, 1), (2, 2)):
+    others = [other for many in (1, 4) for other in itertools.combinations(rows, many)]
+    for most in ((1, 1), (1, 2), (2, 1), (2, 2), (None, None), (None, 2), (2, None)):
         furthest = 0
         for many in range(1, 5):
             for table in itertools.combinations(rows, many):
-                for other in itertools.combinations(rows, 4):
+                for other in others:
                     for gone in table:
                         fewer = [row for row in table if row != gone]
                         furthest = max(furthest, len(joined(table, other, most) ^ joined(fewer, other, most)))
-        assert furthest == 2 * most[1]
+        assert furthest == (1 if most[0] is None else 2) * (most[1] or 1)
 
 
 def test_refusals(engine: Engine) -> None:
@@ -278,6 +286,8 @@ def test_refusals(engine: Engine) -> None:
         (lambda: ours.join(theirs, "page"), errors.PlanError, "max_matches"),
         (lambda: ours.join(theirs, "page", max_matches=(1, 1), unique=True), errors.PlanError, "max_matches"),
         (lambda: ours.join(theirs, "page", max_matches=3), errors.PlanError, "pair"),
+        (lambda: ours.join(theirs, "page", max_matches=(1, "one")), errors.PlanError, "whole number"),
+        (lambda: ours.join(theirs, "page", "left", max_matches=(1, 1)), errors.PlanError, "'inner' only"),
         (lambda: ours.join(theirs, "page", max_matches=(0, 1)), errors.PlanError, "at least 1"),
         (lambda: ours.join(theirs, "x", max_matches=(1, 1)), errors.ColumnTypeError, "join needs"),
         (lambda: ours.join(theirs, "nope", max_matches=(1, 1)), errors.UnknownColumnError, "nope"),

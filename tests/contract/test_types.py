@@ -162,6 +162,17 @@ def test_timestamps_mean_the_same_whatever_the_time_zone(abroad: Engine) -> None
         assert engine.rows(exactly(hours.filter("n % 3600 = 0").sum("h", 0, 23)))["h_sum"][0] == sum(
             t.hour for t in rows
         )
+        months = private.histogram("t", [datetime.date(2024, 2, 1), "2024-03-01", "2024-04-01 00:00Z"], right=False)
+        assert engine.rows(exactly(months))["count"].tolist() == [
+            sum((t.year, t.month) == (2024, month) for t in rows) for month in (2, 3)
+        ], name
+        seen = private.map(
+            lambda row: {"u": row["t"], "s": row["t"].isoformat(" ", "minutes")},
+            {"u": datetime.datetime, "s": str},
+            augment=True,
+        )
+        texts = seen.filter("u <=> t").groupby("s", keys=[None, *(t.isoformat(" ", "minutes") for t in rows)]).count()
+        assert engine.rows(exactly(texts))["count"].tolist() == [nulls, *[1] * len(rows)], name
         filled = private.fill_null(t=datetime.datetime(2024, 3, 1)).filter("t = '2024-03-01'")
         assert engine.rows(exactly(filled.count()))["count"].tolist() == [nulls + 1], name
 

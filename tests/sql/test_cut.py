@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,9 @@ CUTS: list[tuple[str, list[Any], list[str] | None]] = [
     ("x", [edge / 8 for edge in range(-40, 41)], [str(edge // 7) for edge in range(80)]),
     ("d", DAYS, None),
     ("d", [datetime.date(1960 + year, 1, 1) for year in range(80)], None),
+    ("when", [*DAYS[:2], "2024-02-29 23:59:59.999999", "2024-03-10 02:30", "9999-12-31"], None),
+    ("when", ["1969-12-31 23:59:59.999999", "1970-01-01"], ["before"]),
+    ("when", [f"{1960 + year}-03-10 02:30" for year in range(80)], None),
     ("s", ["", "A", "a", "it's", "z", "ä"], None),
     ("s", ["1999-12-31", "2024-02-29", "nan"], ["early", "late ${x}"]),
     ("s", [chr(code) for code in range(40, 120)], None),
@@ -42,8 +46,11 @@ SIDES = [(right, both) for right in (True, False) for both in (True, False)]
 def expected(values: list[Any], edges: list[Any], labels: list[str] | None, right: bool, both: bool) -> list[Any]:
     """Interval by interval, with exact comparisons."""
     text = any(isinstance(value, str) for value in values)
-    points = [datetime.date.fromisoformat(edge) if isinstance(edge, str) and not text else edge for edge in edges]
-    names = labels or list(cut_labels(edges, None, right, both, text=text))
+    times = any(isinstance(value, datetime.datetime) for value in values)
+    type_ = Type.STRING if text else Type.TIMESTAMP if times else None
+    read = datetime.datetime.fromisoformat if times else datetime.date.fromisoformat
+    points = [read(edge) if isinstance(edge, str) and not text else edge for edge in edges]
+    names = labels or list(cut_labels(edges, None, right, both, type=type_))
     answer = []
     for value in values:
         place = None
@@ -116,12 +123,31 @@ def test_intervals_are_those_of_pandas(right: bool) -> None:
         ((np.array([0.0, 0.1, 1e22]),), ("[0.0, 0.1]", "(0.1, 1e+22]")),
         (([-0.0, 1],), ("[0.0, 1]",)),
         ((DAYS[1:3],), ("[1970-01-01, 2024-02-29]",)),
+        ((pd.date_range("2024-01-01", periods=2),), ("[2024-01-01, 2024-01-02]",)),
+        ((np.array(["2024-01", "2024-02"], "datetime64"),), ("[2024-01-01, 2024-02-01]",)),
         (([0, 1, 2, 3], ["a", "b", "a"]), ("a", "b")),
         (([Fraction(1, 2), Decimal("1.5")],), ("[0.5, 1.5]",)),
     ],
 )
 def test_labels(arguments: tuple[Any, ...], labels: tuple[str, ...]) -> None:
     assert cut_labels(*arguments) == labels
+
+
+TIMES: list[tuple[list[Any], str]] = [
+    (["2024-01-01", datetime.date(2024, 1, 2)], "[2024-01-01, 2024-01-02]"),
+    ([datetime.datetime(2024, 1, 1), "2024-01-01 12:00"], "[2024-01-01 00:00, 2024-01-01 12:00]"),
+    (["2024-01-01 12:00", "2024-01-01T12:00:01"], "[2024-01-01 12:00:00, 2024-01-01 12:00:01]"),
+    (["2024-01-01", "2024-01-01 12:00:00.5"], "[2024-01-01 00:00:00.000000, 2024-01-01 12:00:00.500000]"),
+    (["2024-01-01 01:00+01:00", "2024-01-01 00:00-01:00"], "[2024-01-01 00:00, 2024-01-01 01:00]"),
+    (list(pd.date_range("2024-01-01", periods=2, tz="Europe/Zurich")), "[2023-12-31 23:00, 2024-01-01 23:00]"),
+    (list(np.array(["2024-01-01T10", "2024-01-01T11"], "datetime64[h]")), "[2024-01-01 10:00, 2024-01-01 11:00]"),
+    ([pd.Timestamp("2024-01-01 00:00:00.000000999"), pd.Timestamp("2024-01-02")], "[2024-01-01, 2024-01-02]"),
+]
+
+
+@pytest.mark.parametrize(("edges", "label"), TIMES)
+def test_labels_of_times_are_as_short_as_they_can_be(edges: list[Any], label: str) -> None:
+    assert cut_labels(edges, type=Type.TIMESTAMP) == (label,)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +175,19 @@ def test_labels(arguments: tuple[Any, ...], labels: tuple[str, ...]) -> None:
         ("s", ["a", 1], None, ColumnTypeError, "neither a number nor a date"),
         ("s", ["b", "a"], None, BoundsError, "must increase"),
         ("s", ["a", "b\0"], None, ExpressionError, "NUL"),
-        ("when", ["2024-01-01", "2024-02-01"], None, ColumnTypeError, "timestamp"),
+        ("d", [np.datetime64("NaT"), "2024-02-01"], None, ColumnTypeError, "neither a number nor a date"),
+        ("when", [0, 1], None, ColumnTypeError, "unix_seconds"),
+        ("when", ["2024-01-01", 1], None, ColumnTypeError, "mix numbers and dates"),
+        ("when", ["2024-01-01", pd.NaT], None, ColumnTypeError, "neither a number nor a date"),
+        ("when", ["2024-01-01", "noon"], None, ExpressionError, "not a timestamp"),
+        ("when", ["2024-01-01", "2024-01-01 00:00"], None, BoundsError, "must increase"),
+        (
+            "when",
+            [datetime.datetime.min.replace(tzinfo=ZoneInfo("Asia/Tokyo")), "2024-01-01"],
+            None,
+            BoundsError,
+            "years",
+        ),
         ("d", [datetime.datetime(2024, 1, 1, 5), "2024-02-01"], None, ColumnTypeError, "time of day"),
         ("i", [0, 1, 2], ["a"], ExpressionError, "one label per interval"),
         ("i", [0, 1], "a", ExpressionError, "list of texts"),
