@@ -206,6 +206,17 @@ class Joint:
 Event = Declared | Noise | Joint
 
 
+def promised(event: Declared | Noise) -> Declared:
+    """The guarantee that an event is, or that its noise implies.
+
+    Examples
+    --------
+    >>> print(promised(Laplace(Exact(1), 2.0)))
+    epsilon=0.5
+    """
+    return event.guarantee if isinstance(event, Noise) else event
+
+
 def is_gaussian(event: Event) -> bool:
     """Whether all of its noise is Gaussian, so that μ² says everything of it.
 

@@ -28,7 +28,7 @@ from typing import Protocol
 
 from dpframe.accounting import conversions
 from dpframe.accounting.costs import ApproximateDP, Declared, Exact, GaussianDP, PureDP, ZeroConcentratedDP
-from dpframe.accounting.events import Event, Exponential, Joint, Noise, is_gaussian
+from dpframe.accounting.events import Event, Exponential, Joint, Noise, is_gaussian, promised
 from dpframe.errors import BudgetExceededError, InvalidCostError
 
 Amounts = tuple[Fraction, Fraction]
@@ -139,7 +139,7 @@ class Sums:
 
     def amounts(self, event: Declared | Noise) -> Amounts | None:
         """Its ε and its δ."""
-        declared = event.guarantee if isinstance(event, Noise) else event
+        declared = promised(event)
         if isinstance(declared, PureDP):
             return declared.epsilon, NOTHING[1]
         return (declared.epsilon, declared.delta) if isinstance(declared, ApproximateDP) else None
@@ -171,7 +171,7 @@ class Concentrated:
         """Its ρ."""
         if isinstance(event, Exponential):
             return event.rho, NOTHING[1]
-        declared = event.guarantee if isinstance(event, Noise) else event
+        declared = promised(event)
         if isinstance(declared, ZeroConcentratedDP):
             return declared.rho, NOTHING[1]
         if isinstance(declared, PureDP):
@@ -207,7 +207,7 @@ class Gaussians:
         """Its μ². ε-DP is told apart no more easily than the Gaussian that randomised response is."""
         if isinstance(event, Exponential):
             return event.mu_squared, NOTHING[1]
-        declared = event.guarantee if isinstance(event, Noise) else event
+        declared = promised(event)
         if isinstance(declared, GaussianDP):
             return declared.mu_squared, NOTHING[1]
         if isinstance(declared, PureDP):
@@ -251,7 +251,7 @@ class Renyi:
         """Its divergence: its own where it has one, else that of what it implies."""
         if hasattr(event, "renyi"):
             return event.renyi(self.order), NOTHING[1]
-        declared = event.guarantee if isinstance(event, Noise) else event
+        declared = promised(event)
         if isinstance(declared, PureDP):
             return conversions.renyi_of_pure(self.order, declared.epsilon), NOTHING[1]
         if isinstance(declared, ZeroConcentratedDP):
@@ -425,7 +425,7 @@ def _for_gaussian(mu_squared: Fraction, opened: ApproximateDP) -> Amounts:
 
 
 def _refusal(filter: Filter, event: Declared | Noise) -> str:
-    declared = event.guarantee if isinstance(event, Noise) else event
+    declared = promised(event)
     if isinstance(filter, Sums):
         return (
             f"A release({declared}) has no pure epsilon, so a dp.Budget({filter.opened}) cannot pay for it. "
