@@ -98,7 +98,10 @@ class Batch:
         if budget is not None and budget is not self._budget:
             raise PlanError("The releases of a batch are charged together: name the budget once, dp.batch(budget=b).")
         if options["once"] is not None:
-            raise PlanError("once= names one release: make it outside of the batch.")
+            raise PlanError(
+                "once= stores one release, and a batch is paid for as a whole: make this release outside of the batch, "
+                "or leave once= out and keep what the batch released."
+            )
         if question.plan.child is not None:
             raise PlanError("Parts of a partition cost what the dearest of them does: release them outside of a batch.")
         named = {name: value for name, value in parameters.items() if value is not None}

@@ -232,7 +232,11 @@ def test_a_process_sees_how_another_settled_the_budget(tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy")
     ours, theirs = (dp.Budget(1, 1e-6, ledger=f"sqlite:///{tmp_path}/p.db", name="m") for _ in "ab")
     assert ours.filter == theirs.filter == "unsettled"
-    COUNT.release(epsilon=0.5, delta=1e-7, mechanism="gaussian", budget=ours)
+    COUNT.release(epsilon=0.4, delta=1e-7, mechanism="gaussian", budget=ours)
+    chosen = COUNT.release(
+        epsilon=0.1, delta=1e-7, budget=theirs
+    )  # by what the budget counts, and not as it was opened
+    assert "Gaussian" in chosen.dp.release_info()["count"].statistics[0].mechanism
     assert ours.filter == theirs.filter
     assert ours.remaining == theirs.remaining < 1
     COUNT.release(epsilon=0.1, delta=1e-7, mechanism="gaussian", budget=theirs)

@@ -161,6 +161,8 @@ class Budget:
     @property
     def adds_epsilon(self) -> bool:
         """Whether pure ε costs its ε, and not what it amounts to in another measure."""
+        if self._ledger is not None:
+            self._now()  # another process may have settled it since
         return self._filter is None or self._filter.measure == "epsilon"
 
     @property
