@@ -112,7 +112,6 @@ class Beyond:
                 f".join() takes another private table, as from other.dp.protect(), not {type(other).__qualname__}; "
                 "a public one goes to .join_public()."
             )
-        self._whole("join")
         if backend_of(self.source) is not backend_of(other.source) or _session(self.source) != _session(other.source):
             raise FrameError(".join() takes a table of the same engine and session: make one frame like the other.")
         return self._then(joins.join(self.plan, other.plan, other.source, on, how, max_matches, unique))
@@ -201,8 +200,6 @@ class Beyond:
         ------
         PlanError, ColumnTypeError
             As :meth:`map`, and where rows are protected.
-        FrameError
-            For files that stream (:func:`dpframe.scan`).
 
         Examples
         --------
@@ -213,7 +210,6 @@ class Beyond:
         ...     int(visits.bound(rows=1).sum("pages", 0, 9).release()["pages_sum"].iloc[0])
         3
         """
-        self._whole("flat_map_by_id")
         return self._call(function, schema, call="flat_map_by_id", most=1)
 
     def partition(self: Frame, column: str, values: Iterable[object] | None = None) -> dict[Value, Frame]:
@@ -255,18 +251,12 @@ class Beyond:
         0.5
         """
         found = parts.partition(self.plan, column, values)
-        if self.plan.unit.id is not None:
-            self._whole("partition")
         return {value: self._then(plan) for value, plan in found.items()}
 
     def _call(self: Frame, function: Callable[[Any], Any], schema: Schema, **how: Any) -> Frame:
         plan = functions.called(self.plan, function, schema, **how)
         backend_of(self.source).sends(function)
         return self._then(plan)
-
-    def _whole(self, call: str) -> None:
-        if not backend_of(self.source).whole:
-            raise FrameError(f".{call}() needs all rows at once, and files stream: read them with pandas or Spark.")
 
     def _then(self: Frame, plan: Plan) -> Frame:
         return replace(self, plan=plan)  # type: ignore[type-var]

@@ -41,7 +41,8 @@ def scan(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Sca
     Only the columns that a query names are read, and row groups that its filters exclude are skipped. Under a
     contribution bound, the rows that count are dealt out, by a keyed hash of their id, into files of a temporary
     directory (``TMPDIR``), at most 8 bytes a row and number column and removed after use; about eight million rows
-    are in memory at once. A single id with far more rows than that needs memory for all of them.
+    are in memory at once. A single id with far more rows than that needs memory for all of them. Rows are dealt out
+    likewise before a private join, ``flat_map_by_id`` and a partition of ids, by the key or the id.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import dpframe as dp
-from dpframe import release
+from dpframe import parts, release
 from dpframe.backends import distinct, exact, scan
 from dpframe.errors import BudgetError, FrameError, UnknownColumnError
 
@@ -132,15 +132,15 @@ def test_rows_as_units_stream_without_a_bound(table: pd.DataFrame, home: Path, m
 def test_what_is_spilled_is_only_what_is_needed_and_goes_away(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "PART", 500)
     spilled: list[Any] = []
-    joined = scan._joined
+    bounded = scan._bounded
 
-    def spy(tables: Any, request: Any) -> Any:
+    def spy(table: Any, request: Any) -> Any:
         [where] = [name for name in os.listdir(home) if name.startswith("dpframe-")]
         assert os.stat(home / where).st_mode & 0o077 == 0
-        spilled.append(tables[0])
-        return joined(tables, request)
+        spilled.append(table)
+        return bounded(table, request)
 
-    monkeypatch.setattr(scan, "_joined", spy)
+    monkeypatch.setattr(scan, "_bounded", spy)
     with mock.patch.object(tempfile, "tempdir", str(home)), dp.Budget.unlimited():
         private = dp.scan(home).dp.protect(id="user").bound(rows=2)
         answer = private.groupby("page", keys={"page": [1, 2]}).sum("x", 0, 10).release()
@@ -179,6 +179,64 @@ def test_the_types_of_files(tmp_path: Path) -> None:
             assert private.groupby(name, keys=keys).count().release()["count"].tolist() == [1, 1]
         for name in ("moment", "items"):
             assert private.filter(f"{name} is not null").count().release()["count"].tolist() == [1 + (name == "items")]
+
+
+def tables_that_meet(frame: Any, other: Any) -> dict[str, Any]:
+    """Questions of which a step needs all rows of a key or an id at once."""
+    rows, few = frame.dp.protect().filter("page < 11"), other.dp.protect().select("user", "country", "x")
+    people = frame.dp.protect(id="user", space="people")
+    both = people.join(other.dp.protect(id="user", space="people").filter("page = 3").select("user", "x"), "user")
+    keys = dp.keys({"country": ["CH", "DE", None]})
+    asked = {"n": dp.count(), "x": dp.sum("x_left", 0, 9), "d": dp.count_distinct("x_right")}
+    return {
+        "rows": rows.join(few, ["user", "country"], max_matches=(2, 3)).groupby("country", keys=keys).agg(n=dp.count()),
+        "unique": rows.join(few, "user", max_matches=(9, "unique")).filter("x_left > 5").agg(**asked),
+        "twice": rows.join(few, "user", max_matches=(1, 1))
+        .assign(country="country_left")
+        .join(few.select("country"), "country", max_matches=(5, 2))
+        .groupby("country", keys=keys)
+        .count(),
+        "ids": both.filter("x_right > 2").bound(rows=4).groupby("country", keys=keys).agg(**asked),
+        "ids and a function": both.flat_map_by_id(many, {"many": int}).bound(rows=2).agg(n=dp.sum("many", 0, 99)),
+        "a function": people.flat_map_by_id(many, {"many": int}).bound(rows=1).agg(n=dp.mean("many", 0, 20)),
+        "a part": people.bound(groups=2, rows_per_group=2, by="page").partition("page", [1, 2, 3])[2].count(),
+        "found": both.bound(rows=3).groupby("country").agg(n=dp.count()),
+    }
+
+
+def many(rows: Any) -> Any:
+    return [{"many": len(rows)}, {"many": len({row["page"] for row in rows if "page" in row})}]
+
+
+@pytest.mark.parametrize("part", [10**6, 700])
+def test_rows_of_a_key_meet_wherever_they_lie(
+    table: pd.DataFrame, home: Path, part: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(release, "fresh_key", bytes)
+    monkeypatch.setattr(parts, "fresh_salt", bytes)
+    monkeypatch.setattr(scan, "PART", part)
+    monkeypatch.setattr(scan, "BATCH", 256)
+    few = table[:900]
+    few.to_parquet(tmp_path / "few.parquet", index=False, row_group_size=200)
+    here, there = tables_that_meet(table, few), tables_that_meet(dp.scan(home), dp.scan(tmp_path / "few.parquet"))
+    with mock.patch.object(tempfile, "tempdir", str(tmp_path)):
+        for name in here:
+            cost = {"epsilon": 10, "delta": 1e-4} if name == "found" else {"epsilon": 10}
+            expected, found = (each[name].release(**cost, budget=dp.Budget(**cost)) for each in (here, there))
+            assert len(expected) and name
+            pd.testing.assert_frame_equal(found, expected)
+    assert os.listdir(tmp_path) == ["few.parquet"]
+
+
+def test_a_filter_after_a_join_skips_no_rows_before_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    skip = scan._skip
+    monkeypatch.setattr(scan, "_skip", lambda frame, request: seen.append(skip(frame, request)) or seen[-1])
+    private = dp.scan(home).dp.protect()
+    joined = private.filter("page > 2").join(private.select("page"), "page", max_matches=(1, 1)).filter("page > 5")
+    with dp.Budget.unlimited():
+        joined.count().release()
+    assert [None if each is None else str(each) for each in seen] == ["(page > 2)", None]
 
 
 CONDITIONS = [

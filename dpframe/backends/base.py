@@ -172,9 +172,6 @@ class NoiseTask:
 class Backend(Protocol):
     """The verbs of an engine, each a function of the backend's module."""
 
-    whole: bool
-    """Whether all rows of an id or a key can be had at once, as private joins and functions of ids need them."""
-
     def sends(self, function: Callable[..., Any]) -> None:
         """Raise a :class:`PlanError` when a function cannot be sent to where the rows are."""
 

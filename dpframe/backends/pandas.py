@@ -47,9 +47,6 @@ YEARS = (-62_135_596_800, 253_402_300_800)
 spreads = None
 """No answer is finished elsewhere: the rows are here."""
 
-whole = True
-"""All rows are at hand."""
-
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 """How many kernels run at once: one on each core that this process may use."""
 
@@ -151,10 +148,10 @@ def prepared(series: Mapping[str, pd.Series], rows: int, request: Request) -> pa
     arrays = {ref: canonical(series[ref], type_) for ref, type_ in request.sources.items()}
     # A count of all rows reads no column, but a table without columns has no length.
     table = pa.table({**arrays, "rows": np.zeros(rows, np.int8)})
-    return _run(table, request) if request.steps else table
+    return run(table, request) if request.steps else table
 
 
-def _run(table: pa.Table, request: Request) -> pa.Table:
+def run(table: pa.Table, request: Request) -> pa.Table:
     """Run the steps in DuckDB, over that table and the public ones that it is joined with, stage by stage."""
     import duckdb
 
@@ -185,17 +182,21 @@ def _staged(table: pa.Table, request: Request, at: int) -> pa.Table:
     if isinstance(step, Match):
         theirs = {name: step.frame.iloc[:, int(name[1:])] for name in step.sources}
         part = request.of(sources=step.sources, steps=step.steps, types=step.types)
-        other = prepared(theirs, len(step.frame), part)
-        if step.id is not None:  # or those without an id would meet all others without one, in vain
-            other = other.filter(other[step.id].is_valid())
-        named = pa.table({ours: other[ref] for ref, ours, _ in step.brings})
-        joined = Join(step.on, "inner", named, 0, step.text, {})
-        return _run(table, replace(request, steps=(*before, joined, *after)))
+        joined = met(step, prepared(theirs, len(step.frame), part))
+        return run(table, replace(request, steps=(*before, joined, *after)))
     assert isinstance(step, Apply | KeepRows | KeepGroups)
-    table = _run(table, request.of(steps=before, types=step.keeps))
+    table = run(table, request.of(steps=before, types=step.keeps))
     # A function gives rows, and what few rows of a key there may be is a mask.
     done = applied(step, table) if isinstance(step, Apply) else table.filter(staying(step, table, request))
-    return _run(done, replace(request, steps=after))
+    return run(done, replace(request, steps=after))
+
+
+def met(step: Match, other: pa.Table) -> Join:
+    """A private join as one with a table whose rows are at hand: the other's, after its own steps."""
+    if step.id is not None:  # or those without an id would meet all others without one, in vain
+        other = other.filter(other[step.id].is_valid())
+    named = pa.table({ours: other[ref] for ref, ours, _ in step.brings})
+    return Join(step.on, "inner", named, 0, step.text, {})
 
 
 def canonical(series: pd.Series, type_: Type) -> pa.Array:

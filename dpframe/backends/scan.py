@@ -1,9 +1,11 @@
-"""Parquet files larger than memory: batches stream through, and under a bound each unit's rows are brought together.
+"""Parquet files larger than memory: batches stream through, and rows that must be together are brought together.
 
 Rows of a unit may lie anywhere in the files, and a bound needs all of them at once. So the rows that count, reduced to
 id, cell and what bounds and statistics read, are dealt out by a keyed hash of their id into parts of a temporary
 directory, which only this user can read and which is removed at the end; and the parts are bounded one after another.
-Without a bound, or when all rows make one part, nothing is written.
+Private joins, functions of ids and partitions need all rows of a key or an id, too: before such a step the rows are
+dealt out in the same way, those of both tables of a join alike, and the chain goes on part by part. Without any of
+these, or when all rows make one part, nothing is written.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +26,17 @@ import pyarrow.compute as pc
 
 from dpframe.backends import exact, pandas
 from dpframe.backends.base import Choose, Keep, Request, Sums
-from dpframe.backends.bounds import bound, id_words, needed
+from dpframe.backends.bounds import bound, hashes_of, needed
 from dpframe.backends.distinct import everything
 from dpframe.backends.found import Known
 from dpframe.errors import FrameError
 from dpframe.keys import ARROW
-from dpframe.plan import Column, Filter, Schema
+from dpframe.plan import Column, Filter, Schema, Step
 from dpframe.progress import progress
+from dpframe.stages import Apply, KeepGroups, KeepRows, Match, Stage
 
 spreads = None
 """No answer is finished elsewhere: the rows come here."""
-
-whole = False
-"""Rows come in batches, and those of an id or a key in several of them."""
 
 sends = pandas.sends
 
@@ -42,7 +44,7 @@ BATCH = 1 << 20
 """Rows that are read at a time."""
 
 PART = 1 << 23
-"""Rows of one part, about: so many are held in memory at once under a bound."""
+"""Rows of one part, about: so many are held in memory at once where rows must be together."""
 
 CELL = "cell"
 
@@ -56,6 +58,15 @@ COMPARE: dict[str, Callable[[Any, list[Any]], Any]] = {
 }
 
 Located = tuple[pa.Table, exact.Ints]
+
+
+@dataclass(frozen=True)
+class Dealing:
+    """How rows are dealt out: into how many parts, by hashes under which key, and what removes their files."""
+
+    parts: int
+    salt: bytes
+    stack: ExitStack
 
 
 def schema(frame: Any) -> Schema:
@@ -74,41 +85,104 @@ def check(frame: Any) -> None:
 
 def aggregate(frame: Any, request: Request, keep: Keep | None = None) -> Sums:
     """The exact statistics of all rows of the files."""
-    return _sums(frame, request, _located(frame, request))
+    with _dealing(frame, request) as dealing:
+        return _sums(request, _located(frame, request, dealing), dealing)
 
 
 def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
     """The rows of the answer of groups that no public key names."""
     known = Known(request)
-    sums = _sums(frame, request, ((table, known.numbers(table, cell)) for table, cell in _located(frame, request)))
+    with _dealing(frame, request) as dealing:
+        located = ((table, known.numbers(table, cell)) for table, cell in _located(frame, request, dealing))
+        sums = _sums(request, located, dealing)
     return choose(known.groups.take(pa.array(sums.cells)), sums.values)
 
 
-def _sums(frame: Any, request: Request, located: Iterable[Located]) -> Sums:
-    rows = frame.dataset.count_rows()
-    located = progress(located, -(-rows // BATCH), "reading")
+@contextmanager
+def _dealing(frame: Any, request: Request) -> Iterator[Dealing]:
+    """How the rows of a request are dealt out, as long as its files are there."""
+    with ExitStack() as stack:
+        yield Dealing(-(-_rows(frame, request.steps) // PART), request.salt, stack)
+
+
+def _rows(frame: Any, steps: Sequence[Step | Stage]) -> int:
+    """The rows of the largest of the tables that meet, at least one."""
+    others = [_rows(step.frame, step.steps) for step in steps if isinstance(step, Match)]
+    return max(int(frame.dataset.count_rows()), *others, 1)
+
+
+def _sums(request: Request, located: Iterable[Located], dealing: Dealing) -> Sums:
     if request.id is None:
         return everything(located, request, pandas.THREADS)
-    parts = max(1, -(-rows // PART))
-    with ExitStack() as stack:
-        dealt = _dealt(located, request, parts, stack)
-        bounded = (_bounded(*each, request) for each in progress(dealt, parts, "bounding"))
-        return everything(bounded, request, pandas.THREADS)
+    dealt = _dealt((_narrow(*each, request) for each in located), (request.id,), dealing)
+    bounded = (_bounded(table, request) for table in progress(dealt, dealing.parts, "bounding") if table is not None)
+    return everything(bounded, request, pandas.THREADS)
 
 
-def _located(frame: Any, request: Request) -> Iterator[Located]:
-    """The rows in canonical form after the steps, and their cells, a batch at a time."""
+def _located(frame: Any, request: Request, dealing: Dealing) -> Iterator[Located]:
+    """The rows after the steps, in canonical form, and their cells, some at a time."""
+    for table in _stepped(frame, request, dealing):
+        yield table, exact.locate(request.keys, table)
+
+
+def _stepped(frame: Any, request: Request, dealing: Dealing) -> Iterator[pa.Table]:
+    """The rows after the steps, in canonical form: a batch at a time, or a part after a step that needs whole keys."""
+    ends = [at for at, step in enumerate(request.steps) if _whole(step)] + [len(request.steps)]
+    tables = _batches(frame, _part(request, 0, ends[0]))
+    for begin, end in pairwise(ends):
+        tables = _together(tables, _part(request, begin, end), dealing)
+    return tables
+
+
+def _whole(step: Step | Stage) -> tuple[str, ...]:
+    """The columns of the key of which a step needs all rows at once, if it needs any."""
+    if isinstance(step, KeepRows):
+        return tuple(column.ref for column in step.by)
+    if isinstance(step, KeepGroups):
+        return (step.id.ref,)
+    if isinstance(step, Match):
+        return tuple(ours for ours, _ in step.on)
+    return (step.id,) if isinstance(step, Apply) and step.id is not None else ()
+
+
+def _part(request: Request, begin: int, end: int) -> Request:
+    """Some of the steps, and the columns that the rest needs of them."""
+    known = dict(request.sources)
+    for step in request.steps[:end]:
+        known |= step.adds
+    read = set(request.types).union(*(step.reads for step in request.steps[end:]))
+    types = {ref: type_ for ref, type_ in known.items() if ref in read}
+    return request.of(steps=request.steps[begin:end], types=types)
+
+
+def _batches(frame: Any, request: Request) -> Iterator[pa.Table]:
+    """The rows of the files after steps that look at one row at a time."""
     names = [frame.columns[int(ref[1:])] for ref in request.sources]
     scanner = frame.dataset.scanner(
         columns=names, filter=_skip(frame, request), batch_size=BATCH, batch_readahead=2, fragment_readahead=1
     )
-    for batch in scanner.to_batches():
+    for batch in progress(scanner.to_batches(), -(-frame.dataset.count_rows() // BATCH), "reading"):
         series = {
             ref: pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([column])))
             for ref, column in zip(request.sources, batch.columns, strict=True)
         }
-        table = pandas.prepared(series, batch.num_rows, request)
-        yield table, exact.locate(request.keys, table)
+        yield pandas.prepared(series, batch.num_rows, request)
+
+
+def _together(tables: Iterable[pa.Table], request: Request, dealing: Dealing) -> Iterator[pa.Table]:
+    """The rows after steps of which the first needs whole keys, a part at a time."""
+    stage = request.steps[0]
+    ours = _dealt(map(_plain, tables), _whole(stage), dealing)
+    if not isinstance(stage, Match):
+        yield from (pandas.run(table, request) for table in ours if table is not None)
+        return
+    there = {here: there for there, here, _ in stage.brings}
+    other = request.of(sources=stage.sources, steps=stage.steps, types=stage.types)
+    others = map(_plain, _stepped(stage.frame, other, dealing))
+    theirs = _dealt(others, tuple(there[key] for _, key in stage.on), dealing)
+    for table, matching in zip(ours, theirs, strict=True):
+        if table is not None and matching is not None:
+            yield pandas.run(table, replace(request, steps=(pandas.met(stage, matching), *request.steps[1:])))
 
 
 def _skip(frame: Any, request: Request) -> Any:
@@ -130,34 +204,48 @@ def _skip(frame: Any, request: Request) -> Any:
     return kept
 
 
-def _bounded(table: pa.Table, cell: exact.Ints, request: Request) -> Located:
+def _bounded(table: pa.Table, request: Request) -> Located:
+    cell = table[CELL].to_numpy().copy()
+    table = exact.canonical(table, request)
     bound(table, cell, request, pandas.THREADS)
     return table, cell
 
 
-def _dealt(located: Iterable[Located], request: Request, parts: int, stack: ExitStack) -> Iterator[Located]:
-    """The rows that count in parts, each with all rows of its units."""
-    narrowed = (_narrow(*each, request) for each in located)
+def _dealt(tables: Iterable[pa.Table], by: Sequence[str], dealing: Dealing) -> Iterator[pa.Table | None]:
+    """The rows in parts, each with all rows of its keys, or None where there are no tables; nulls are equal."""
+    parts = dealing.parts
     if parts == 1:
-        yield from _joined(list(narrowed), request)
+        every = list(tables)
+        yield pa.concat_tables(every) if every else None
         return
-    home = stack.enter_context(tempfile.TemporaryDirectory(prefix="dpframe-"))
+    home = dealing.stack.enter_context(tempfile.TemporaryDirectory(prefix="dpframe-"))
     paths = [os.path.join(home, f"{part}.arrow") for part in range(parts)]
     with ExitStack() as writing:
         writers: list[Any] = []
-        for table in narrowed:
+        for table in tables:
             if not writers:
                 writers = [writing.enter_context(pa.ipc.new_stream(path, table.schema)) for path in paths]
-            part = (id_words(table[request.id].combine_chunks(), request.salt) % np.uint64(parts)).astype(np.int64)
+            # Keys are told apart by their values alone, for the other table of a join has names of its own.
+            words = hashes_of({str(at): table[ref].combine_chunks() for at, ref in enumerate(by)}, dealing.salt)
+            part = (words % np.uint64(parts)).astype(np.int64)
             order = np.argsort(part, kind="stable")
             ends = np.searchsorted(part[order], np.arange(parts + 1))
             table = table.take(pa.array(order))
             for writer, begin, end in zip(writers, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
                 writer.write_table(table.slice(begin, end - begin))
-    for path in paths if writers else ():
+    for path in paths:
+        if not writers:
+            yield None
+            continue
         with pa.ipc.open_stream(path) as reader:
-            yield from _joined([reader.read_all()], request)
+            yield reader.read_all()
         os.unlink(path)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The table with its texts written out, as files hold them."""
+    plain = [type_.value_type if pa.types.is_dictionary(type_) else type_ for type_ in table.schema.types]
+    return table.cast(pa.schema(zip(table.column_names, plain, strict=True)))
 
 
 def _narrow(table: pa.Table, cell: exact.Ints, request: Request) -> pa.Table:
@@ -166,14 +254,6 @@ def _narrow(table: pa.Table, cell: exact.Ints, request: Request) -> pa.Table:
     narrow = pa.table({**columns, CELL: cell})
     counts = (cell >= 0) & table[request.id].is_valid().to_numpy()
     return narrow if counts.all() else narrow.filter(pa.array(counts))
-
-
-def _joined(tables: Sequence[pa.Table], request: Request) -> Iterator[Located]:
-    """One table of several, if there is any row, in canonical form again, and its cells."""
-    if not tables:
-        return
-    table = pa.concat_tables(tables)
-    yield exact.canonical(table, request), table[CELL].to_numpy().copy()
 
 
 def freeze(table: pa.Table, info: str, like: Any) -> pd.DataFrame:

@@ -44,9 +44,6 @@ TYPES = {
 }
 """By the head of Spark's own name of a type, as in ``decimal(10,2)`` or ``string collate UTF8_LCASE``."""
 
-whole = True
-"""A shuffle brings the rows of an id or a key together."""
-
 FEW = 1_000_000
 FEW_ON_CONNECT = 100_000
 """Up to so many groups a release is collected and finished on the driver, more by the executors. By measurement: where

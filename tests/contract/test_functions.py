@@ -227,8 +227,6 @@ def test_files_that_stream_have_functions_of_rows(tmp_path: Any) -> None:
     private = dp.scan(tmp_path / "log.parquet").dp.protect(id="user")
     flat = private.flat_map(lambda row: [{"m": row["n"]}] * row["n"], {"m": int}, 5).bound(rows=9)
     assert exactly(flat.sum("m", 0, 9))["m_sum"][0] == 5
-    with pytest.raises(errors.FrameError, match="all rows at once"):
-        private.flat_map_by_id(lambda rows: [], {"m": int})
 
 
 def test_a_function_that_cannot_be_sent_is_refused_before_anything_is_charged(engine: Engine) -> None:
