@@ -6,7 +6,7 @@ then hands over are rows of the answer: no group that does not come out leaves t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,7 +39,9 @@ def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
     sums = rows.groupBy(*request.by).agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
     nothing = choose(empty(request), np.zeros((len(request.statistics), 0), np.int64))
     fields = [f"c{at} {FIELDS[type_]}" for at, type_ in enumerate(nothing.schema.types)]
-    chosen = sums.mapInArrow(partial(_choose, choose, request), ", ".join(fields)).toArrow()
+    # Only what a task needs: a step may hold a frame, which cannot be sent.
+    choosing = partial(_choose, choose, request.by, len(request.statistics))
+    chosen = sums.mapInArrow(choosing, ", ".join(fields)).toArrow()
     return chosen.rename_columns(nothing.column_names).cast(nothing.schema)
 
 
@@ -61,11 +63,13 @@ def _task(request: Request, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
         yield pa.RecordBatch.from_arrays(list(named.values()), list(named))
 
 
-def _choose(choose: Choose, request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _choose(
+    choose: Choose, by: Sequence[str], statistics: int, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     """The rows of the answer of those groups of a task that come out."""
     for batch in batches:
-        groups = pa.table(plain(pa.Table.from_batches([batch.select(list(request.by))])))
-        sums = [batch.column(f"s{at}").to_numpy() for at in range(len(request.statistics))]
+        groups = pa.table(plain(pa.Table.from_batches([batch.select(list(by))])))
+        sums = [batch.column(f"s{at}").to_numpy() for at in range(statistics)]
         rows = choose(groups, np.array(sums, np.int64))
         arrays = [column.combine_chunks().cast(_small(column.type)) for column in rows.columns]
         yield pa.RecordBatch.from_arrays(arrays, [f"c{at}" for at in range(len(arrays))])

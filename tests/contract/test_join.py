@@ -159,6 +159,16 @@ def test_a_table_with_itself(engine: Engine) -> None:
     assert answers(engine, joined.count()) == [len(merged)]
 
 
+def test_groups_that_are_found_after_a_join(engine: Engine) -> None:
+    merged = LEFT.merge(RIGHT, on="page")["land"].fillna("none").value_counts()
+    ours, theirs = both(engine)
+    found = exactly(ours.join(theirs, "page", max_matches=(9, 9)).groupby("land").count())
+    assert dict(engine.rows(found).fillna("none").values.tolist()) == merged.to_dict()
+    ids, others = both(engine, id="user")
+    joined = ids.join(others.select("user", "land"), "user").bound(rows=9).groupby("page").groups()
+    assert list(engine.rows(exactly(joined))["page"]) == [1, 2, 3]
+
+
 def test_several_tables_share_a_budget(engine: Engine) -> None:
     ours, theirs = both(engine, id="user", space="readers")
     with dp.Budget(epsilon=1) as budget:
