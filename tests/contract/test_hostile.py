@@ -84,7 +84,13 @@ KINDS: dict[str, dict[str, Chain]] = {
         "cut": lambda f: f.dp.protect().assign(b=dp.cut("c", ["2023-01-01", "2024-06-01"])).groupby("b").count(),
         "text": lambda f: f.dp.protect().assign(y="length(CAST(c AS STRING))").sum("y", 0, 20),
     },
-    "stamp": {"null": lambda f: f.dp.protect().filter("c IS NULL").count()},
+    "stamp": {
+        "null": lambda f: f.dp.protect().filter("c IS NULL").count(),
+        "parts": lambda f: f.dp.protect().assign(y="hour(c) + unix_seconds(c) % 9").sum("y", 0, 30),
+        "cut": lambda f: f.dp.protect().assign(b=dp.cut("c", ["2023-01-01", "2024-06-01 12:00"])).groupby("b").count(),
+        "map": lambda f: f.dp.protect().map(lambda row: {"y": row["c"]}, {"y": datetime.datetime}).count_distinct("y"),
+        "filled": lambda f: f.dp.protect().fill_null().filter("c >= timestamp '1970-01-01'").count(),
+    },
     "other": {"null": lambda f: f.dp.protect().filter("c IS NULL").count()},
 }
 
