@@ -41,6 +41,10 @@ ALGEBRA: dict[str, tuple[Callable[[], Any], Any]] = {
     "difference with itself": (lambda: len(AB - AB), 0),
     "projection is distinct": (lambda: set(AB["a"]), {("x",), ("y",), (None,)}),
     "projection reorders": (lambda: AB["b", "a"].columns, ("b", "a")),
+    "projection reorders what was joined": (
+        lambda: (AB & dp.keys([("x", 9), (None, 8)], columns=["a", "c"]))["a", "b", "c"].columns,
+        ("a", "b", "c"),
+    ),
     "projection of a projection": (lambda: AB["a", "b"]["b"] == dp.keys({"b": [1, 2]}), True),
     "join on what both have, nulls too": (
         lambda: AB & dp.keys([("x", 9), (None, 8), ("z", 7)], columns=["a", "c"]),

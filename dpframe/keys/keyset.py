@@ -134,20 +134,20 @@ class Keys:
         return Keys(algebra.join(self.factors, other.factors))
 
     def __getitem__(self, columns: str | Sequence[str]) -> Keys:
-        """The distinct keys over some of the columns: ``keys["a"]``, ``keys["a", "b"]``, ``keys[["a", "b"]]``.
+        """The distinct keys over some of the columns, in that order: ``keys["a"]``, ``keys["a", "b"]``.
 
         Raises
         ------
         UnknownColumnError
             For a column that the keys do not have.
         KeysError
-            For no column, or one twice.
+            For no column, or one twice; and for an order of columns in which more than 50,000,000 keys are no product.
         """
         names = [columns] if isinstance(columns, str) else list(columns)
         if not names or len(set(names)) < len(names):
             raise KeysError("Name the columns to keep once each, as in keys['a', 'b'].")
         self._know(names)
-        return Keys(algebra.project(self.factors, names))
+        return Keys(algebra.project(self.factors, names)).arranged(names)
 
     def filter(self, condition: str) -> Keys:
         """The keys for which a SQL condition is true, as ``.filter`` of a private chain reads it.
