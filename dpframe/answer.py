@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from dpframe.aggregates import Answer, Noisy, Prepared
 from dpframe.backends import Sums
+from dpframe.backends.found import names
 from dpframe.keys import Keys
 from dpframe.lines import Line, Quantile
 from dpframe.mechanisms import ExactRank, Mechanism, RankChoice
@@ -201,11 +202,15 @@ class Ranks:
     mechanisms: Mapping[Statistic, Mechanism]
     key: bytes
 
-    def __call__(self, line: Line, runs: Runs) -> dict[int, Ints]:
-        """What stands in the cells of ``runs``, (cells,), for each statistic on the line, by its place among all."""
+    def __call__(self, line: Line, runs: Runs, groups: pa.Table | None = None) -> dict[int, Ints]:
+        """What stands in the cells of ``runs``, (cells,), for each statistic on the line, by its place among all.
+
+        ``groups`` are the key columns of the cells, where they were found among the rows and have no numbers.
+        """
         done: dict[int, Ints] = {}
+        cells = None if groups is None else names(groups, self.key)
         for stream, (statistic, mechanism) in enumerate(self.mechanisms.items()):
             if isinstance(statistic, Quantile) and statistic.line == line and statistic.at == 0:
                 assert isinstance(mechanism, RankChoice | ExactRank)
-                done |= {stream + at: each for at, each in enumerate(mechanism.choose(runs, self.key, stream))}
+                done |= {stream + at: each for at, each in enumerate(mechanism.choose(runs, self.key, stream, cells))}
         return done

@@ -8,7 +8,7 @@ from typing import Any
 
 from dpframe import aggregates, steps
 from dpframe.accounting import Budget
-from dpframe.aggregates import Aggregate, BoundOf, Bounds, Histogram, Prepared, QuantileOf, Quantiles
+from dpframe.aggregates import Aggregate, Bounds, Histogram, Prepared, QuantileOf, Quantiles
 from dpframe.beyond import Beyond
 from dpframe.direct import Direct
 from dpframe.errors import BoundsError, ColumnTypeError, KeysError, PlanError
@@ -349,8 +349,6 @@ class GroupedFrame(Direct, Shown):
         question = Question(self.frame.plan, self.by, self.keys, tuple(answers), sought, asked)
         if question.finds and sought:
             raise BoundsError(f"A release that finds its groups finds no bounds: give {sought[0]!r} low and high.")
-        if question.finds and any(isinstance(each, QuantileOf | BoundOf) for _, each, _ in wanted):
-            raise PlanError("A quantile needs public groups: give .groupby() their keys, as in keys=['a', 'b'].")
         return Query(self.frame.source, question)
 
     def groups(self) -> Query:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -141,10 +142,12 @@ def test_no_other_division_of_a_budget_has_less_error(m: int) -> None:
     assert equal >= least * (1 - 1e-9) and (m < 9 or equal > 1.1 * least)  # what an equal range for every level has
 
 
+@pytest.mark.parametrize("named", ["numbers", "addresses"])
 @pytest.mark.parametrize(("parts", "rows"), [([0.5], [0, 2, 2, 5, 9]), ([0.2], []), ([0], [3, 4, 4, 6] * 3)])
-def test_what_is_drawn_has_the_law_and_no_other(parts: list[float], rows: list[int]) -> None:
+def test_what_is_drawn_has_the_law_and_no_other(parts: list[float], rows: list[int], named: str) -> None:
     of, n = choice(9, parts, 0.8), 40_000
-    drawn = read(of.choose(runs(rows, n), KEY, 3)[0]).astype(int)
+    addresses = None if named == "numbers" else np.random.default_rng(0).integers(0, 2**64, (n, 2), np.uint64)
+    drawn = read(of.choose(runs(rows, n), KEY, 3, addresses)[0]).astype(int)
     seen = np.bincount(drawn, minlength=10)
 
     def p(scale: float) -> float:
@@ -183,14 +186,32 @@ def test_the_filter_and_arbitrary_precision_agree(monkeypatch: pytest.MonkeyPatc
     each = [np.unique(rows, return_counts=True) for rows in tables]
     begin = np.append(0, np.cumsum([len(positions) for positions, _ in each]))
     positions, counts = (np.concatenate([one[i] for one in each]).astype(np.int64) for i in (0, 1))
-    fast = of.choose(Runs(np.arange(n) * 7, begin, positions, counts), KEY, 1)
+    addresses = draw.integers(0, 2**64, (n, 2), np.uint64)
+    fast = [of.choose(Runs(np.arange(n) * 7, begin, positions, counts), KEY, 1, cells) for cells in (None, addresses)]
 
     def undecided(begin: Any, positions: Any, before: Any, last: Any, nodes: Any, gamma: Any, *rest: Any) -> None:
         rest[-1][:] = False
 
     monkeypatch.setattr(ranks, "choose", undecided)
-    slow = of.choose(Runs(np.arange(n) * 7, begin, positions, counts), KEY, 1)
-    assert [a.tolist() for a in fast] == [b.tolist() for b in slow]
+    slow = [of.choose(Runs(np.arange(n) * 7, begin, positions, counts), KEY, 1, cells) for cells in (None, addresses)]
+    for one, other in zip(fast, slow, strict=True):
+        assert [a.tolist() for a in one] == [b.tolist() for b in other]
+    assert any((a != b).any() for a, b in zip(*fast, strict=True)) or last == 1
+
+
+def test_a_choice_at_an_address_is_the_same_among_others_and_without_rows() -> None:
+    of, draw = choice(100, [0.1, 0.5], 0.5), np.random.default_rng(6)
+    addresses = draw.integers(0, 2**64, (6, 2), np.uint64)
+    every = of.choose(runs([3, 50, 70], 6), KEY, 2, addresses)
+    for at in range(6):
+        alone = of.choose(runs([3, 50, 70]), KEY, 2, addresses[[at]])
+        assert [each[0] for each in alone] == [each[at] for each in every]
+    # Of groups with no value the second pass chooses, of the words of the quantile's place.
+    second = replace(of, at=1)
+    unset = np.array([ranks.UNSET, 7, ranks.UNSET])
+    done = second.add(unset, KEY, 2 + 1, cells=addresses[:3])
+    nothing = of.choose(runs([], 3), KEY, 2, addresses[:3])[1]
+    assert done.tolist() == [nothing[0], 7, nothing[2]]
 
 
 def test_more_bits_are_drawn_until_a_choice_is_certain() -> None:

@@ -29,7 +29,7 @@ KNOWN = {
 """The backend of a frame, by the library that its class comes from."""
 
 
-Ranking = Callable[[Line, Runs], Mapping[int, Ints]]
+Ranking = Callable[[Line, Runs, pa.Table | None], Mapping[int, Ints]]
 """From how many rows of some cells stand where on a line to the positions that are chosen there, of each statistic by
 its place among all; on any machine and any number of times the same."""
 

@@ -7,7 +7,7 @@ the rest in the shuffle that adds up the sums.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -38,13 +38,20 @@ def first_rows(columns: Sequence[pa.Array], cell: Ints) -> Ints:
     return rows[codes > np.maximum.accumulate(np.append(-1, codes[:-1]))] if len(rows) else rows
 
 
-def everything(parts: Iterable[tuple[pa.Table, Ints]], request: Request, threads: int) -> Sums:
+def everything(
+    parts: Iterable[tuple[pa.Table, Ints]],
+    request: Request,
+    threads: int,
+    groups: Callable[[], pa.Table] | None = None,
+) -> Sums:
     """The statistics of tables that hold all rows together.
 
     Parameters
     ----------
     parts
         Tables in canonical form, and the cell of each of their rows, or −1.
+    groups
+        Of groups that are found: the key columns of the cells, known when all parts are.
     """
     seen = {at: Seen(request.statistics[at].refs) for at in request.distinct}
     lines = {line: Standing(line) for line in request.lines}
@@ -61,7 +68,8 @@ def everything(parts: Iterable[tuple[pa.Table, Ints]], request: Request, threads
             sums = np.zeros((len(request.statistics), len(cells)), np.int64)
             sums[at] = numbers
             yield Sums(cells, sums)
-        yield from choices({line: standing.runs() for line, standing in lines.items()}, request)
+        keys = groups() if groups is not None and lines else None
+        yield from choices({line: standing.runs() for line, standing in lines.items()}, request, keys)
 
     return total(added(), request)
 

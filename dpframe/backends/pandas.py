@@ -128,8 +128,8 @@ def find(frame: pd.DataFrame, request: Request, choose: Choose) -> pa.Table:
     if request.id is not None:
         table = table.select(needed(request))
         bound(table, number, request, THREADS)
-    if request.distinct:
-        sums = everything([(table, number)], request, THREADS)
+    if request.distinct or request.lines:
+        sums = everything([(table, number)], request, THREADS, lambda: groups)
     else:
         sums = exact.add_up(table, number, request, THREADS)
     return choose(groups.take(pa.array(sums.cells)), sums.values)

@@ -96,13 +96,20 @@ class Standing:
         self.parts, self.known = held, len(held[0][0])
 
 
-def choices(runs: Mapping[Line, Runs], request: Request) -> list[Sums]:
-    """What is chosen on each line, as sums of its cells."""
+def choices(runs: Mapping[Line, Runs], request: Request, groups: pa.Table | None = None) -> list[Sums]:
+    """What is chosen on each line, as sums of its cells.
+
+    Parameters
+    ----------
+    groups
+        Of groups that are found: the key columns, of which a cell is a row.
+    """
     done = []
     for line, of in runs.items():
         assert request.ranking is not None
+        keys = None if groups is None else groups.take(pa.array(of.cells))
         sums = np.zeros((len(request.statistics), len(of.cells)), np.int64)
-        for at, positions in request.ranking(line, of).items():
+        for at, positions in request.ranking(line, of, keys).items():
             sums[at] = positions
         done.append(Sums(of.cells, sums))
     return done

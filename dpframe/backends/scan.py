@@ -94,7 +94,7 @@ def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
     known = Known(request)
     with _dealing(frame, request) as dealing:
         located = ((table, known.numbers(table, cell)) for table, cell in _located(frame, request, dealing))
-        sums = _sums(request, located, dealing)
+        sums = _sums(request, located, dealing, lambda: known.groups)
     return choose(known.groups.take(pa.array(sums.cells)), sums.values)
 
 
@@ -111,12 +111,14 @@ def _rows(frame: Any, steps: Sequence[Step | Stage]) -> int:
     return max(int(frame.dataset.count_rows()), *others, 1)
 
 
-def _sums(request: Request, located: Iterable[Located], dealing: Dealing) -> Sums:
+def _sums(
+    request: Request, located: Iterable[Located], dealing: Dealing, groups: Callable[[], pa.Table] | None = None
+) -> Sums:
     if request.id is None:
-        return everything(located, request, pandas.THREADS)
+        return everything(located, request, pandas.THREADS, groups)
     dealt = _dealt((_narrow(*each, request) for each in located), (request.id,), dealing)
     bounded = (_bounded(table, request) for table in progress(dealt, dealing.parts, "bounding") if table is not None)
-    return everything(bounded, request, pandas.THREADS)
+    return everything(bounded, request, pandas.THREADS, groups)
 
 
 def _located(frame: Any, request: Request, dealing: Dealing) -> Iterator[Located]:

@@ -6,7 +6,7 @@ then hands over are rows of the answer: no group that does not come out leaves t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,8 @@ from dpframe.backends.distinct import CELL, put_together, rows_of, value_fields
 from dpframe.backends.found import empty, numbered, plain
 from dpframe.backends.spark_packets import unpacked
 from dpframe.backends.spark_rows import added, by_unit, columns, located
+from dpframe.backends.spark_runs import FIELDS as RUNS
+from dpframe.backends.spark_runs import apart, beside, chosen, gathered, narrow
 from dpframe.backends.spark_spread import FIELDS
 from dpframe.backends.spark_stages import SPARK
 
@@ -32,17 +34,21 @@ def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
     if request.bounds:
         fields = [f"{ref} {SPARK[request.types[ref]]}" for ref in request.by]
         fields += [f"s{at} bigint" for at in range(len(request.statistics))] + value_fields(request)
-        dealt, narrow, schema = by_unit(rows, request)
-        rows = dealt.mapInArrow(partial(_task, narrow, schema), ", ".join(fields))
+        fields += RUNS if request.lines else []
+        dealt, inner, schema = by_unit(rows, request)
+        rows = dealt.mapInArrow(partial(_task, inner, schema), ", ".join(fields))
     else:
-        rows = rows.selectExpr(*request.by, *added(request))
-    sums = rows.groupBy(*request.by).agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
+        rows = apart(rows, added(request), request) if request.lines else rows.selectExpr(*request.by, *added(request))
+    if request.lines:
+        sums, task = gathered(rows, request), _meet
+    else:
+        together = (F.expr(text).alias(name) for name, text in put_together(request).items())
+        sums, task = rows.groupBy(*request.by).agg(*together), _choose
     nothing = choose(empty(request), np.zeros((len(request.statistics), 0), np.int64))
     fields = [f"c{at} {FIELDS[type_]}" for at, type_ in enumerate(nothing.schema.types)]
     # Only what a task needs: a step may hold a frame, which cannot be sent.
-    choosing = partial(_choose, choose, request.by, len(request.statistics))
-    chosen = sums.mapInArrow(choosing, ", ".join(fields)).toArrow()
-    return chosen.rename_columns(nothing.column_names).cast(nothing.schema)
+    shown = sums.mapInArrow(partial(task, choose, narrow(request)), ", ".join(fields)).toArrow()
+    return shown.rename_columns(nothing.column_names).cast(nothing.schema)
 
 
 def _task(request: Request, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -56,23 +62,38 @@ def _task(request: Request, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
     bound(table, number, request)
     found = exact.add_up(table, number, request)
     touched = found.values.any(axis=0)
-    for batch in rows_of(Sums(found.cells[touched], found.values[:, touched]), table, number, request):
+    batches = rows_of(Sums(found.cells[touched], found.values[:, touched]), table, number, request)
+    for batch in beside(batches, table, number, request) if request.lines else batches:
         keys = groups.take(batch.column(CELL)).combine_chunks()
         named = {ref: column.cast(_small(column.type)) for ref, column in plain(keys).items()}
         named |= {name: batch.column(name) for name in batch.schema.names if name != CELL}
         yield pa.RecordBatch.from_arrays(list(named.values()), list(named))
 
 
-def _choose(
-    choose: Choose, by: Sequence[str], statistics: int, batches: Iterable[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def _choose(choose: Choose, request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The rows of the answer of those groups of a task that come out."""
     for batch in batches:
-        groups = pa.table(plain(pa.Table.from_batches([batch.select(list(by))])))
-        sums = [batch.column(f"s{at}").to_numpy() for at in range(statistics)]
-        rows = choose(groups, np.array(sums, np.int64))
-        arrays = [column.combine_chunks().cast(_small(column.type)) for column in rows.columns]
-        yield pa.RecordBatch.from_arrays(arrays, [f"c{at}" for at in range(len(arrays))])
+        groups = pa.table(plain(pa.Table.from_batches([batch.select(list(request.by))])))
+        sums = [batch.column(f"s{at}").to_numpy() for at in range(len(request.statistics))]
+        yield _handed(choose(groups, np.array(sums, np.int64)))
+
+
+def _meet(choose: Choose, request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same where quantiles are chosen first: all rows of a group, and their positions, are in this task."""
+    together = list(batches)
+    if not together:
+        return
+    table = pa.Table.from_batches(together)
+    keys = exact.canonical(table.select(list(request.by)), request)
+    groups, number = numbered(keys, np.zeros(len(table), np.int64), request)
+    found = chosen(table, number, request, groups)
+    yield _handed(choose(groups.take(pa.array(found.cells)), found.values))
+
+
+def _handed(rows: pa.Table) -> pa.RecordBatch:
+    """Rows of the answer as Spark takes them."""
+    arrays = [column.combine_chunks().cast(_small(column.type)) for column in rows.columns]
+    return pa.RecordBatch.from_arrays(arrays, [f"c{at}" for at in range(len(arrays))])
 
 
 def _small(type_: pa.DataType) -> pa.DataType:

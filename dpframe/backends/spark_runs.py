@@ -28,14 +28,15 @@ FIELDS = ["line bigint", "position bigint", "n bigint"]
 
 
 def apart(rows: Any, added: Sequence[str], request: Request) -> Any:
-    """The rows of sums, with what ``added`` says, and beside them those of positions; lazy."""
+    """The rows of sums, with what ``added`` says, and beside them those of positions, by cell or found group; lazy."""
     structs = [f"struct({', '.join(['-1L AS line', '-1L AS position', '0L AS n', *added])})"]
     names = (text.rpartition(" AS ")[2] for text in added)
     nothing = [f"{'NULL' if name.startswith('v') else '0L'} AS {name}" for name in names]
     for at, line in enumerate(request.lines):
         position = _position(line, request.types[line.ref])
         structs.append(f"struct({', '.join([f'{at}L AS line', f'{position} AS position', '1L AS n', *nothing])})")
-    return rows.selectExpr(CELL, f"inline(array({', '.join(structs)}))").where("position IS NOT NULL")
+    by = list(request.by) or [CELL]
+    return rows.selectExpr(*by, f"inline(array({', '.join(structs)}))").where("position IS NOT NULL")
 
 
 def _position(line: Line, type_: Type) -> str:
@@ -79,15 +80,24 @@ def beside(
 
 def met(rows: Any, request: Request) -> Any:
     """The exact sums and the chosen positions of every cell, once each: columns ``cell``, ``s0``, …; lazy."""
+    fields = ", ".join(f"{name} bigint" for name in [CELL, *put_together(request)])
+    return gathered(rows, request).mapInArrow(partial(_task, narrow(request)), fields)
+
+
+def narrow(request: Request) -> Request:
+    """What the tasks must know of a request where all of a cell is."""
+    return replace(request, sources={}, steps=(), bounds=(), keys=Keys(()))
+
+
+def gathered(rows: Any, request: Request) -> Any:
+    """Sums and numbers of rows at positions, all of a cell or of a found group in one task; lazy."""
     from pyspark.sql import functions as F
 
-    together = put_together(request)
-    counted_ = rows.groupBy(CELL, "line", "position").agg(
-        F.expr("sum(n)").alias("n"), *(F.expr(text).alias(name) for name, text in together.items())
+    by = list(request.by) or [CELL]
+    counted_ = rows.groupBy(*by, "line", "position").agg(
+        F.expr("sum(n)").alias("n"), *(F.expr(text).alias(name) for name, text in put_together(request).items())
     )
-    narrow = replace(request, sources={}, steps=(), bounds=(), keys=Keys(()))
-    fields = ", ".join(f"{name} bigint" for name in [CELL, *together])
-    return counted_.repartition(CELL).mapInArrow(partial(_task, narrow), fields)
+    return counted_.repartition(*by)
 
 
 def _task(request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -96,8 +106,23 @@ def _task(request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Re
     if not together:
         return
     table = pa.Table.from_batches(together)
+    found = chosen(table, table[CELL].to_numpy(), request)
+    names = [CELL, *(f"s{at}" for at in range(len(request.statistics)))]
+    yield pa.RecordBatch.from_arrays([pa.array(found.cells), *map(pa.array, found.values)], names)
+
+
+def chosen(table: pa.Table, cell: Ints, request: Request, groups: pa.Table | None = None) -> Sums:
+    """The sums and choices of the cells of a table that has all of them.
+
+    Parameters
+    ----------
+    table, cell
+        Rows of sums and of positions, and the cell of each.
+    groups
+        As for :func:`dpframe.backends.runs.choices`.
+    """
     names = [f"s{at}" for at in range(len(request.statistics))]
-    cell, line, position, n = (table[name].to_numpy() for name in (CELL, "line", "position", "n"))
+    line, position, n = (table[name].to_numpy() for name in ("line", "position", "n"))
     sums = line < 0
     order = np.argsort(cell[sums])
     values = np.array([table[name].to_numpy()[sums][order] for name in names], np.int64)
@@ -105,8 +130,7 @@ def _task(request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Re
         each: runs_of(*counted(cell[line == at], position[line == at], n[line == at]))
         for at, each in enumerate(request.lines)
     }
-    found = _added([Sums(cell[sums][order], values), *choices(runs, request)])
-    yield pa.RecordBatch.from_arrays([pa.array(found.cells), *map(pa.array, found.values)], [CELL, *names])
+    return _added([Sums(cell[sums][order], values), *choices(runs, request, groups)])
 
 
 def _added(parts: list[Sums]) -> Sums:

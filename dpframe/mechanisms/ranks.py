@@ -152,29 +152,25 @@ class RankChoice:
         """How many rows further inside the target of a least or largest one is."""
         return math.ceil(_shift(self.slope) / 2) if self.parts[self.at] in (0, BILLION) else 0
 
-    def choose(self, runs: Runs, key: bytes, stream: int) -> list[Ints]:
+    def choose(self, runs: Runs, key: bytes, stream: int, cells: Cells | None = None) -> list[Ints]:
         """The chosen positions of all ``parts``, (cells,) each, as :func:`dpframe.lines.written`.
 
         A cell takes the words that its number and the quantile name, under a key of the stream's own: so its choice
-        does not depend on where it is made, and a retry makes the same.
+        does not depend on where it is made, and a retry makes the same. Instead of numbers, ``cells`` may be (cells, 2)
+        uint64, addresses of 128 bits.
         """
         m, n = len(self.parts), len(runs.cells)
+        named = runs.cells if cells is None else cells
         positions, begin, counts = _spread(runs, self.fine)
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
         last = (self.line.last + 1) * self.fine - 1
         nodes, gamma = _nodes(self.parts, self.slopes)
-        names = np.zeros((n, m, 2, 2), np.uint64)
-        names[..., 0] = runs.cells[:, None, None]
-        names[..., 1] = np.arange(2 * m, dtype=np.uint64).reshape(m, 2)
-        words = words_at(cell_key(key, stream), names.reshape(-1, 2)).reshape(n, m, 2)
+        words = _words(m, named, key, stream)
         out, cut, sure = np.zeros((n, m), np.int64), np.zeros((n, m), np.int64), np.ones(n, np.bool_)
         choose(begin, positions, before, last, nodes, gamma, words, out, cut, sure)
         for c in np.flatnonzero(~sure).tolist():
             mine = slice(int(begin[c]), int(begin[c + 1]))
-
-            def more(place: int, turn: int, cell: int = int(runs.cells[c])) -> int:
-                return keyed_bits(key, stream, cell | place << 64, turn)
-
+            more = partial(_further, np.atleast_1d(named[c]).tolist(), key, stream)
             out[c] = exactly(positions[mine], counts[mine], last, (nodes, gamma), words[c], more)
         return [written((out[:, at] // self.fine).astype(np.float64)) for at in range(m)]
 
@@ -199,7 +195,7 @@ class ExactRank:
         """It is exact."""
         return 0
 
-    def choose(self, runs: Runs, key: bytes, stream: int) -> list[Ints]:
+    def choose(self, runs: Runs, key: bytes, stream: int, cells: Cells | None = None) -> list[Ints]:
         """Of n sorted rows the one at q·(n − 1), counted from 0, or the straight line between its neighbours, as in
         pandas; NaN of no rows."""
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(runs.counts)])
@@ -227,9 +223,30 @@ def _completed(
     if not empty.size:
         return exact
     done = exact.copy()
-    named = start + empty if cells is None else cells[empty].astype(np.int64, copy=False)
-    done[empty] = choice.choose(Runs.none(named), key, stream)[choice.at]
+    named = start + empty if cells is None else cells[empty]
+    # Numbers name the words of their cells, and addresses do so beside numbers that are none.
+    numbers, addresses = (named.astype(np.int64), None) if named.ndim == 1 else (np.arange(len(empty)), named)
+    done[empty] = choice.choose(Runs.none(numbers), key, stream, addresses)[choice.at]
     return done
+
+
+def _words(m: int, cells: Cells, key: bytes, stream: int) -> npt.NDArray[np.uint64]:
+    """Two words for each cell and quantile, (cells, m, 2): of a number by a name, of an address by a key."""
+    own = cell_key(key, stream)
+    if cells.ndim == 1:
+        names = np.zeros((len(cells), m, 2, 2), np.uint64)
+        names[..., 0] = cells[:, None, None]
+        names[..., 1] = np.arange(2 * m, dtype=np.uint64).reshape(m, 2)
+        return words_at(own, names.reshape(-1, 2)).reshape(-1, m, 2)
+    words = [words_at(cell_key(own, place), cells.astype(np.uint64, copy=False)) for place in range(2 * m)]
+    return np.stack(words, axis=1).reshape(-1, m, 2)
+
+
+def _further(cell: list[int], key: bytes, stream: int, place: int, turn: int) -> int:
+    """64 further bits of a variate: as the words, those of an address by a key."""
+    if len(cell) == 1:
+        return keyed_bits(key, stream, cell[0] | place << 64, turn)
+    return keyed_bits(cell_key(cell_key(key, stream), place), stream, cell[0] | cell[1] << 64, turn)
 
 
 @lru_cache(maxsize=64)

@@ -4,8 +4,8 @@ A release over found groups draws noise for every group that holds rows, and sho
 a threshold T; all answers of those come out, and of the others nothing. Let one unit be added to a table. Groups that
 other rows are in too are A, and those that only its rows are in are B.
 
-*On A* both tables draw noise, and what is shown is a post-processing of all noisy statistics: the guarantee is that of
-public keys, say (ε, δ₁).
+*On A* both tables draw noise, and what is shown is a post-processing of all noisy statistics, and of quantiles that are
+chosen: the guarantee is that of public keys, say (ε, δ₁).
 
 *On B* the smaller table shows nothing at all, and the larger one nothing with chance s, the chance that all of the
 unit's own noisy counts stay below T. Noise of different groups is independent, so for any set S of releases, with q
@@ -44,7 +44,7 @@ That is part of δ₂.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -56,7 +56,7 @@ from dpframe.kernels.exceeding import GaussianTail, LaplaceTail, Tail
 from dpframe.kernels.refine import context
 from dpframe.mechanisms.selection import TruncatedGeometric
 from dpframe.plan import Bound, Count, Distinct, GroupBound, RowBound, Statistic, Unit
-from dpframe.privacy.analyse import Calibrated, Measured, analyse, calibrate, contribution, touched
+from dpframe.privacy.analyse import Calibrated, Measured, analyse, calibrate, contribution, in_part, touched
 from dpframe.query import Question
 
 SAME_ADDRESS = Fraction(1, 2**53)
@@ -112,9 +112,9 @@ def select(question: Question, cost: ApproximateDP | None, mechanism: str = "aut
     counted = touched if isinstance(decides, Distinct) else contribution
     unit = unit.once if isinstance(decides, Distinct) else unit
     if decides not in (each.statistic for each in measured):
-        parts, own = len(question.answers) + 1, counted(plan.moves, plan.bounds, by, question.groups)
-        shared = [replace(each, share=each.share * (parts - 1) / parts) for each in measured]
-        measured = (*shared, Measured(decides, Fraction(1, parts), own.l1, own.l2_squared, own.cells))
+        own = counted(plan.moves, plan.bounds, by, question.groups)
+        part = 1 / (1 + sum((prepared.part for _, _, prepared in question.answers), Fraction(0)))
+        measured = (*in_part(measured, 1 - part), Measured(decides, part, own.l1, own.l2_squared, own.cells))
     if cost is None or mechanism not in ("auto", "laplace", "gaussian"):
         return Selection(calibrate(measured, None, mechanism), decides, 1)
     half = cost.delta / 2

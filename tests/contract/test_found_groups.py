@@ -57,13 +57,18 @@ def queries(frame: Any) -> dict[str, Any]:
         "bins": users.assign(band=dp.cut("age", [0, 9, 10, 100])).groupby("band", "town").count(),
         "given": users.groupby("town", "n", keys={"n": [3, None, 7, -2]}).count(),
         "steps": rows.filter("n > 0").assign(town="left(town, 2)", big="n > 2").groupby("big", "town").count(),
+        "quantiles": rows.groupby("town").agg(n=dp.count(), q=dp.quantile("x", [0.2, 0.5, 0.9], 0, 2)),
+        "quantiles of units": users.groupby("open", "day").agg(
+            people=dp.count_distinct("user"), half=dp.median("age", 0, 120), low=dp.min("n", -5, 4), s=dp.sum("x", 0, 2)
+        ),
+        "quantiles of nothing": rows.groupby("n").agg(dp.median("n", -5, 4), dp.max("n", -5, 4)),
         "groups": users.groupby("town").groups(),
         "groups of rows": rows.groupby("town", "open").groups(),
     }
 
 
 NAMES = ["rows", "two columns", "days", "rows of users", "units", "another grouping", "bins", "given", "steps"]
-NAMES += ["groups", "groups of rows"]
+NAMES += ["quantiles", "quantiles of units", "quantiles of nothing", "groups", "groups of rows"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,6 +108,27 @@ def test_without_noise_every_group_comes_out_sorted(engine: Engine, table: pd.Da
     assert [plain([town])[0] for town in alone["town"]] == sorted(
         {plain([town])[0] for town in table[table["user"].notna()]["town"]}, key=lambda town: (town is not None, town)
     )
+
+
+def test_quantiles_of_groups_that_are_found(engine: Engine, table: pd.DataFrame) -> None:
+    frame, by = native(engine, table), ["town", "open"]
+    private = frame.dp.protect().groupby(*by)
+    exact = engine.rows(exactly(private.agg(p=dp.quantile("age", [0, 0.3, 1], -9, 100), n=dp.count())))
+    held = table.assign(age=table["age"].clip(-9, 100)).groupby(by, dropna=False)["age"]
+    wanted = {plain(key): values.quantile([0, 0.3, 1]).tolist() for key, values in held}
+    assert len(exact) == len(wanted)
+    for *key, low, some, high, _ in exact.itertuples(index=False, name=None):
+        assert [low, some, high] == pytest.approx(wanted[plain(key)], abs=1e-9)
+    # With much budget, a median is between the rows around it.
+    near = {
+        plain(key): (values.quantile(0.4, interpolation="lower"), values.quantile(0.6, interpolation="higher"))
+        for key, values in held
+    }
+    released = engine.rows(private.median("age", -9, 100).release(epsilon=60, delta=1e-4, budget=dp.Budget(60, 1e-3)))
+    assert len(released) > 5
+    for *key, half in released.itertuples(index=False, name=None):
+        low, high = near[plain(key)]
+        assert low <= half <= high
 
 
 def test_dtypes_depend_on_the_plan_alone(engine: Engine, table: pd.DataFrame) -> None:
