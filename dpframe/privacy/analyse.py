@@ -349,9 +349,10 @@ def chosen_pure(each: Measured, epsilon: Fraction, *, by_level: bool = False) ->
         slopes, of_level = slopes_of_range(parts, level / each.l1), Exponential(Rational(level))
         event = of_level if statistic.at < statistic.levels else None
     else:
-        squared = None if len(parts) == 1 else Rational(squares(parts, divided(parts)) * whole**2)
-        slopes = slopes_within(parts, whole / each.l1)
-        event = Exponential(Rational(whole), squared) if statistic.at == 0 else None
+        slopes, event = slopes_within(parts, whole / each.l1), None
+        if statistic.at == 0:  # one event for all of them
+            squared = None if len(parts) == 1 else Rational(squares(parts, divided(parts)) * whole**2)
+            event = Exponential(Rational(whole), squared)
     return Calibrated(each, RankChoice(statistic.line, parts, statistic.at, slopes, True), event)
 
 
