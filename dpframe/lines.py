@@ -17,7 +17,7 @@ class Line:
     two from 1 on, and what lies between two positions counts as the lower.
 
     With ``powers`` a row stands at its power of two instead: at 128 + s·a, s its sign and a = 65 + ⌊log₂ abs(x)⌋, held
-    to 0 … 128. So 128 is what is smaller than 2⁻⁶⁴, and the ends hold all from 2⁶³ on.
+    to 0 … 128. So 128 is what is smaller than 2⁻⁶⁴, and the ends hold all from 2⁶³ on but infinities, which have none.
     """
 
     ref: str

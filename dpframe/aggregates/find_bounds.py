@@ -68,7 +68,7 @@ def bounds(column: str) -> Bounds:
     Parameters
     ----------
     column
-        A number column. Rows where it is null or NaN do not count.
+        A number column. Rows where it is null, NaN or infinite do not count.
 
     Returns
     -------

@@ -28,10 +28,10 @@ def standing(line: Line, table: pa.Table, cell: Ints) -> tuple[Ints, Ints]:
     rows = np.flatnonzero((cell >= 0) & ~absent(column))
     values = numbers(column)[rows]
     if line.powers:
-        off = values.astype(np.float64)
-        size = np.where(np.isinf(off), 128, np.frexp(off)[1].astype(np.int64) + 64)
-        size = np.where(off == 0, 0, np.clip(size, 0, 128))
-        return cell[rows], 128 + np.where(off < 0, -size, size)
+        finite = np.isfinite(values)
+        off = values[finite].astype(np.float64)
+        size = np.where(off == 0, 0, np.clip(np.frexp(off)[1].astype(np.int64) + 64, 0, 128))
+        return cell[rows[finite]], 128 + np.where(off < 0, -size, size)
     if line.integer:
         held = np.clip(values.astype(np.int64, copy=False), int(line.low), int(line.high))
         return cell[rows], held - int(line.low) >> line.bits

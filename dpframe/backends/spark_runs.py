@@ -43,6 +43,7 @@ def _position(line: Line, type_: Type) -> str:
     """The position of a row, null where its value is missing: the operations of :func:`standing`, in their order."""
     missing = f"{line.ref} IS NULL" + (f" OR isnan({line.ref})" if type_ is Type.FLOAT else "")
     if line.powers:
+        missing += f" OR abs({line.ref}) = CAST('Infinity' AS double)" if type_ is Type.FLOAT else ""
         # A logarithm may be rounded across a whole number; whole powers are exact.
         x = f"abs(CAST({line.ref} AS double))"
         k = f"CAST(floor(log2(least(greatest({x}, 1e-20D), 1e20D))) AS int)"

@@ -204,6 +204,12 @@ def test_exact_answers(engine: Engine, frame: Any, case: str) -> None:
     check(engine, steps(frame.dp.protect().assign(y="(n - 1) * 2.0")), asked)
 
 
+def test_bounds_are_those_of_finite_values(engine: Engine, frame: Any) -> None:
+    """The peer's are symmetric, (-1, 1) and (-8, 8)."""
+    private = frame.dp.protect()
+    assert answers(engine, private.agg(dp.bounds("x"), dp.bounds("n"))) == [0.0, 1.0, 1.0, 8.0]
+
+
 def test_the_answers_types_are_the_plans(engine: Engine, frame: Any) -> None:
     """Counts and sums of integers are integers, all else is double."""
     query = frame.dp.protect().agg(

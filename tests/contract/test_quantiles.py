@@ -148,6 +148,9 @@ def test_bounds_are_powers_of_two_around_the_rows(engine: Engine, fixed_key: byt
     assert list(exact.columns) == ["g", "x_low", "x_high"]
     for value, low, high in zip(values, exact["x_low"], exact["x_high"], strict=True):
         size = abs(value)
+        if math.isinf(value):
+            assert math.isnan(low) and math.isnan(high)  # none of them counts
+            continue
         if size < 2.0**-64:
             assert (low, high) == (0, 2.0**-64)
             continue
