@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from dpframe.backends.base import Request
 from dpframe.backends.exact import absent, at_once, missing, numbers
-from dpframe.kernels.bounding import DROPPED, by_unit, count_parts, deal, keep_groups, keep_rows, settle
+from dpframe.kernels.bounding import DROPPED, by_run, by_unit, count_parts, deal, keep_groups, keep_rows, settle
 from dpframe.kernels.codes import ABSENT, Table
 from dpframe.kernels.siphash import hash_int64, hash_utf8, sip_key
 from dpframe.plan import Bound, Column, GroupBound, RowBound
@@ -122,20 +122,18 @@ def _bound_part(
     key = sip_key(_subkey(request.salt, b"group"))
     for limit, grouping in zip(request.bounds, groupings, strict=True):
         start, order, at = by_unit(unit, len(words), rows, cells)
-        run, run_unit = np.full(len(order), -1), np.empty(len(order), np.int64)
         if isinstance(limit, RowBound):
-            most, runs = limit.rows, keep_rows(start, order, at, limit.rows, cell, run, run_unit)
+            most = limit.rows
+            run, run_unit = keep_rows(start, order, at, limit.rows, cell)
         else:
             most, limits = limit.rows_per_group, (limit.groups, limit.rows_per_group, _alike(limit, request))
             group = at if grouping is None else grouping.codes[order]
             group_words = np.empty(0, np.uint64) if grouping is None else grouping.words
             distinct = int(group.max()) + 1 if len(group) else 1
             rows_of = start, order, at, group, group_words, words, key
-            runs = keep_groups(*rows_of, *limits, distinct, cell, run, run_unit)
-        if runs:
-            places = np.flatnonzero(run >= 0)
-            begin, open_rows, open_cells = by_unit(run[places], runs, order[places], at[places])
-            unit_words = np.repeat(words[run_unit[:runs]], np.diff(begin))
+            run, run_unit = keep_groups(*rows_of, *limits, distinct, cell)
+        if run_unit.size:
+            begin, open_rows, open_cells, unit_words = by_run(run, run_unit, order, at, words)
             settle(begin, open_rows, _row_words(table, request, open_rows, open_cells, unit_words), most, cell)
         if len(request.bounds) > 1:
             stays = cell[rows] >= 0
@@ -146,15 +144,20 @@ def _row_words(table: pa.Table, request: Request, rows: Ints, cells: Ints, unit_
     """A keyed word of all that tells rows apart, given the words of their units."""
     # Groups that were found have numbers that rest on other units' rows: their values, which are apart, stand for them.
     cells = np.zeros_like(cells) if request.by else cells
-    hashes = _chain(unit_words, hash_int64(cells, _subkey(request.salt, b"cell")), request.salt)
-    return row_words(table, apart(request), rows, hashes, request.salt)
+    words = _chain(unit_words, hash_int64(cells, _subkey(request.salt, b"cell")), request.salt)
+    return row_words(words, taken(table, apart(request), rows), request.salt)
 
 
-def row_words(table: pa.Table, refs: Sequence[str], rows: Ints, words: Words, salt: bytes) -> Words:
-    """A keyed word of some columns of some rows, each chained to a word that the row has already."""
-    for ref in refs:
-        words = _chain(words, _hash(table[ref].chunk(0).take(pa.array(rows)), salt, ref), salt)
+def row_words(words: Words, columns: Iterable[tuple[str, pa.Array]], salt: bytes) -> Words:
+    """A keyed word of each row of some columns, chained to one that it has: equal for equal values, on all engines."""
+    for ref, column in columns:
+        words = _chain(words, _hash(column, salt, ref), salt)
     return words
+
+
+def taken(table: pa.Table, refs: Iterable[str], rows: Ints) -> Iterator[tuple[str, pa.Array]]:
+    """Some columns of some rows, one at a time."""
+    return ((ref, table[ref].chunk(0).take(pa.array(rows))) for ref in refs)
 
 
 def needed(request: Request) -> list[str]:
@@ -233,14 +236,6 @@ def _hash_text(text: pa.Array, key: bytes) -> Words:
     buffers = text.buffers()
     offsets = np.frombuffer(buffers[1], np.int64)[text.offset : text.offset + len(text) + 1]
     return hash_utf8(offsets, np.frombuffer(buffers[2] or b"", np.uint8), key)
-
-
-def hashes_of(columns: Mapping[str, pa.Array], salt: bytes) -> Words:
-    """A keyed word of each row of some columns, equal for equal values and on all engines."""
-    hashes = np.zeros(len(next(iter(columns.values()))), np.uint64)
-    for ref, column in columns.items():
-        hashes = _chain(hashes, _hash(column, salt, ref), salt)
-    return hashes
 
 
 def _null(salt: bytes) -> np.uint64:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dpframe.backends import exact
 from dpframe.backends.base import Ints, Request
-from dpframe.backends.bounds import hashes_of, integers
+from dpframe.backends.bounds import integers, row_words
 from dpframe.backends.exact import missing
 from dpframe.kernels.codes import ABSENT, NONE, Table
 from dpframe.keys import ARROW
@@ -89,7 +89,7 @@ def names(groups: pa.Table, key: bytes) -> Words:
         return out
     for half in range(2):
         salt = hashlib.blake2b(b"address %d" % half, key=key, digest_size=16).digest()
-        out[:, half] = hashes_of(plain(groups), salt)
+        out[:, half] = row_words(np.zeros(len(out), np.uint64), plain(groups).items(), salt)
     return out
 
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dpframe.backends.base import Request
-from dpframe.backends.bounds import bound, coded, row_words
+from dpframe.backends.bounds import bound, coded, row_words, taken
 from dpframe.backends.exact import locate
-from dpframe.kernels.bounding import by_unit, keep_rows, settle
+from dpframe.kernels.bounding import by_run, by_unit, keep_rows, settle
 from dpframe.plan import GroupBound
 from dpframe.stages import KeepGroups, KeepRows
 
@@ -51,12 +51,9 @@ def _few(step: KeepRows, table: pa.Table, salt: bytes) -> Mask:
     if step.rows is None:
         alone: Mask = np.diff(start)[keys.codes] == 1
         return alone
-    run, run_key = np.full(len(order), -1), np.empty(len(order), np.int64)
-    runs = keep_rows(start, order, at, step.rows, cell, run, run_key)
-    if runs:
-        places = np.flatnonzero(run >= 0)
-        begin, rows, _ = by_unit(run[places], runs, order[places], at[places])
-        words = np.repeat(keys.words[run_key[:runs]], np.diff(begin))
-        settle(begin, rows, row_words(table, sorted(step.keeps), rows, words, salt), step.rows, cell)
+    run, run_key = keep_rows(start, order, at, step.rows, cell)
+    if run_key.size:
+        begin, rows, _, words = by_run(run, run_key, order, at, keys.words)
+        settle(begin, rows, row_words(words, taken(table, sorted(step.keeps), rows), salt), step.rows, cell)
     stays: Mask = cell >= 0
     return stays

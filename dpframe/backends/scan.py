@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from dpframe.backends import exact, pandas
 from dpframe.backends.base import Choose, Keep, Request, Sums
-from dpframe.backends.bounds import bound, hashes_of, needed
+from dpframe.backends.bounds import bound, needed, row_words
 from dpframe.backends.distinct import everything
 from dpframe.backends.found import Known
 from dpframe.errors import FrameError
@@ -228,7 +228,8 @@ def _dealt(tables: Iterable[pa.Table], by: Sequence[str], dealing: Dealing) -> I
             if not writers:
                 writers = [writing.enter_context(pa.ipc.new_stream(path, table.schema)) for path in paths]
             # Keys are told apart by their values alone, for the other table of a join has names of its own.
-            words = hashes_of({str(at): table[ref].combine_chunks() for at, ref in enumerate(by)}, dealing.salt)
+            columns = ((str(at), table[ref].combine_chunks()) for at, ref in enumerate(by))
+            words = row_words(np.zeros(len(table), np.uint64), columns, dealing.salt)
             part = (words % np.uint64(parts)).astype(np.int64)
             order = np.argsort(part, kind="stable")
             ends = np.searchsorted(part[order], np.arange(parts + 1))

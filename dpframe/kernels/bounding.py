@@ -147,7 +147,7 @@ def _threshold(hashes: Words, count: int, most: int, least: Words) -> tuple[Any,
 
 
 @kernel
-def keep_rows(start: Ints, order: Ints, at: Ints, rows: int, cell: Ints, run: Ints, run_unit: Ints) -> int:
+def keep_rows(start: Ints, order: Ints, at: Ints, rows: int, cell: Ints) -> tuple[Ints, Ints]:
     """Contest the rows of every unit that has more than ``rows`` (an L1 bound).
 
     Parameters
@@ -156,14 +156,15 @@ def keep_rows(start: Ints, order: Ints, at: Ints, rows: int, cell: Ints, run: In
         Rows by unit, from :func:`by_unit`.
     cell
         (n,) the cell of each row; changed in place.
-    run, run_unit
-        (m,) where a contested row of ``order`` gets the number of its run, and a run its unit.
 
     Returns
     -------
-    int
-        How many runs of contested rows there are.
+    run
+        (m,) the run of contested rows in which each row of ``order`` is, or −1.
+    run_unit
+        (runs,) the unit of each run.
     """
+    run, run_unit = np.full(order.size, -1), np.empty(order.size, np.int64)
     runs = 0
     for u in range(start.size - 1):
         if start[u + 1] - start[u] > rows:
@@ -172,7 +173,7 @@ def keep_rows(start: Ints, order: Ints, at: Ints, rows: int, cell: Ints, run: In
                 run[j] = runs
             run_unit[runs] = u
             runs += 1
-    return runs
+    return run, run_unit[:runs]
 
 
 @kernel
@@ -189,14 +190,12 @@ def keep_groups(
     alike: bool,
     distinct: int,
     cell: Ints,
-    run: Ints,
-    run_unit: Ints,
-) -> int:
+) -> tuple[Ints, Ints]:
     """Keep at most ``groups`` groups of each unit (L0); contest the rows of one that has more than ``rows`` (L∞).
 
     Parameters
     ----------
-    start, order, at, cell, run, run_unit
+    start, order, at, cell
         As for :func:`keep_rows`.
     group
         (m,) codes, in the order of ``order``, equal exactly where the group is.
@@ -211,8 +210,8 @@ def keep_groups(
 
     Returns
     -------
-    int
-        How many runs of contested rows there are.
+    run, run_unit
+        As of :func:`keep_rows`.
     """
     widest = 1
     for u in range(start.size - 1):
@@ -227,6 +226,7 @@ def keep_groups(
     hashes = np.empty(most_groups, np.uint64)
     number = np.empty(most_groups, np.int64)
     least = np.empty(FEW, np.uint64)
+    run, run_unit = np.full(order.size, -1), np.empty(order.size, np.int64)
     runs = 0
     for u in range(start.size - 1):
         begin, end = start[u], start[u + 1]
@@ -274,7 +274,27 @@ def keep_groups(
                 cell[order[j]] = DROPPED
             else:
                 left[g] -= 1
-    return runs
+    return run, run_unit[:runs]
+
+
+def by_run(run: Ints, run_unit: Ints, order: Ints, at: Ints, unit_word: Words) -> tuple[Ints, Ints, Ints, Words]:
+    """The contested rows, run by run.
+
+    Parameters
+    ----------
+    run, run_unit
+        The runs, from :func:`keep_rows` or :func:`keep_groups`.
+    order, at, unit_word
+        As they had them.
+
+    Returns
+    -------
+    begin, rows, cells, words
+        Run ``r`` has the rows ``rows[begin[r]:begin[r + 1]]``, in as many cells, of units with those words.
+    """
+    places = np.flatnonzero(run >= 0)
+    begin, rows, cells = by_unit(run[places], len(run_unit), order[places], at[places])
+    return begin, rows, cells, np.repeat(unit_word[run_unit], np.diff(begin))
 
 
 @inlined
