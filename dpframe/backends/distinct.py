@@ -1,6 +1,6 @@
 """Numbers of distinct values: no sums over rows, for equal values must meet wherever their rows are.
 
-In one table codes find them (:func:`first_rows`). Of several tables the distinct values of each are kept and met at
+In one table codes find them (:func:`combinations`). Of several tables the distinct values of each are kept and met at
 the end (:func:`everything`); on Spark, tasks hand them over as they are, not as hashes, and ``count(DISTINCT …)`` does
 the rest in the shuffle that adds up the sums.
 """
@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from dpframe.backends.base import Ints, Request, Sums
 from dpframe.backends.bounds import integers
-from dpframe.backends.exact import absent, add_up, missing, total
+from dpframe.backends.exact import Mask, absent, add_up, missing, total
 from dpframe.backends.runs import Standing, choices
-from dpframe.kernels.codes import NONE, Table
+from dpframe.kernels.codes import ABSENT, Table
 from dpframe.plan import Type
 
 CELL = "cell"
@@ -25,17 +25,33 @@ BATCH = 1 << 16
 """Rows that a Spark task hands over at a time."""
 
 
-def first_rows(columns: Sequence[pa.Array], cell: Ints) -> Ints:
-    """The first row of each distinct combination of a cell and values, in order; rows without a cell have none."""
-    rows = np.flatnonzero(cell >= 0)
-    codes = Table.of(cell[rows])[1]
+def combinations(columns: Sequence[pa.Array], cell: Ints) -> tuple[Ints, Ints]:
+    """The distinct combinations of a cell and values, numbered as they appear; missing values are equal.
+
+    Returns
+    -------
+    number : ndarray of int64, shape (n,)
+        The combination of each row, or −1 for a row without a cell.
+    first : ndarray of int64
+        The first row of each combination.
+    """
+    if (cell < 0).any():
+        rows = np.flatnonzero(cell >= 0)
+        number = np.full(len(cell), ABSENT)
+        number[rows], first = combinations([column.take(pa.array(rows)) for column in columns], cell[rows])
+        return number, rows[first]
+    codes = Table.of(cell)[1]
     for column in columns:
-        gone = absent(column) if pa.types.is_floating(column.type) else missing(column)
-        found, own = Table.of(integers(column)[rows], gone[rows] if gone.size else NONE)
+        found, own = Table.of(integers(column), _gone(column))
         # Fewer than 2**31 rows are in memory, so codes of pairs fit 64 bits; a missing value has the code −1.
         codes = Table.of(codes * (len(found.known) + 1) + own + 1)[1]
     # Codes count first appearances: a new one is larger than all before it.
-    return rows[codes > np.maximum.accumulate(np.append(-1, codes[:-1]))] if len(rows) else rows
+    return codes, np.flatnonzero(codes > np.maximum.accumulate(np.append(-1, codes[:-1])))
+
+
+def _gone(column: pa.Array) -> Mask:
+    """Which values are missing, NaN among them; or nothing, when none can be."""
+    return absent(column) if pa.types.is_floating(column.type) else missing(column)
 
 
 def everything(
@@ -101,21 +117,22 @@ class Seen:
             table = pa.concat_tables(self.tables)
             plain = [table[ref].combine_chunks() for ref in self.refs]
             coded = [each.dictionary_encode() if pa.types.is_large_string(each.type) else each for each in plain]
-            self.tables = [table.take(pa.array(first_rows(coded, np.asarray(table[CELL], np.int64))))]
+            _, first = combinations(coded, np.asarray(table[CELL], np.int64))
+            self.tables = [table.take(pa.array(first))]
         self.known = len(self.tables[0])
 
 
 def values(table: pa.Table, cell: Ints, refs: Sequence[str]) -> pa.Table:
     """The distinct combinations of a cell and values: text as it is, everything else as integers, equal as it is."""
     columns = [table[ref].chunk(0) for ref in refs]
-    rows = first_rows(columns, cell)
+    _, rows = combinations(columns, cell)
     out = {}
     for ref, column in zip(refs, columns, strict=True):
         column = column.take(pa.array(rows))
         if pa.types.is_dictionary(column.type):
             out[ref] = column.cast(pa.large_string())
         else:
-            gone = absent(column) if pa.types.is_floating(column.type) else missing(column)
+            gone = _gone(column)
             out[ref] = pa.array(integers(column), mask=gone if gone.size else None)
     return pa.table({**out, CELL: cell[rows]})
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from dpframe.backends import exact
 from dpframe.backends.base import Ints, Request
-from dpframe.backends.bounds import integers, row_words
-from dpframe.backends.exact import missing
-from dpframe.kernels.codes import ABSENT, NONE, Table
+from dpframe.backends.bounds import row_words
+from dpframe.backends.distinct import combinations
+from dpframe.kernels.codes import ABSENT
 from dpframe.keys import ARROW
 
 Words = npt.NDArray[np.uint64]
@@ -32,7 +32,7 @@ def numbered(table: pa.Table, cell: Ints, request: Request) -> tuple[pa.Table, I
     table
         The key columns in canonical form, and others.
     cell
-        (n,) −1 for rows that are in no group.
+        (n,) what public values of the key columns make of each row, or −1 for rows that are in no group.
 
     Returns
     -------
@@ -40,17 +40,9 @@ def numbered(table: pa.Table, cell: Ints, request: Request) -> tuple[pa.Table, I
         The key columns of the groups, plain; row *i* is group *i*.
     group : ndarray of int64, shape (n,)
     """
-    gone = cell < 0
-    codes = np.where(gone, ABSENT, 0)
-    for ref in request.by:
-        column = table[ref].chunk(0)
-        found, own = Table.of(integers(column), missing(column))
-        # Fewer than 2**31 rows are in memory, so codes of pairs fit 64 bits; a missing value has the code −1.
-        codes = Table.of(codes * (len(found.known) + 1) + own + 1, gone if gone.any() else NONE)[1]
-    # Codes count first appearances: a new one is larger than all before it.
-    first = np.flatnonzero(codes > np.maximum.accumulate(np.append(-1, codes[:-1]))) if len(codes) else codes
+    number, first = combinations([table[ref].chunk(0) for ref in request.by], cell)
     rows = pa.array(first)
-    return pa.table({ref: _plain(table[ref].chunk(0).take(rows)) for ref in request.by}), codes
+    return pa.table({ref: _plain(table[ref].chunk(0).take(rows)) for ref in request.by}), number
 
 
 class Known:
