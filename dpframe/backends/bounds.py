@@ -25,6 +25,7 @@ Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.signedinteger[Any]]
+Parts = npt.NDArray[np.unsignedinteger[Any]]
 Piece = tuple[Rows, Ints, Ints]
 
 PART = 1 << 19
@@ -178,6 +179,17 @@ def id_words(ids: pa.Array, salt: bytes) -> Words:
     if pa.types.is_large_string(ids.type):
         return _hash_text(ids, _subkey(salt, b"unit"))
     return hash_int64(integers(ids), _subkey(salt, b"unit"))
+
+
+def part_of(words: Words, parts: int) -> Parts:
+    """The part to which each keyed word falls, about equal ones."""
+    return (words % np.uint64(parts)).astype(np.min_scalar_type(parts))
+
+
+def by_part(part: Parts, parts: int) -> tuple[Ints, list[tuple[int, int]]]:
+    """Rows in the order of their parts, and where among them each part begins and ends."""
+    ends = np.cumsum(np.bincount(part, minlength=parts)).tolist()
+    return np.argsort(part, kind="stable"), list(pairwise([0, *ends]))
 
 
 def _unit_words(ids: pa.Array, values: Ints, salt: bytes) -> Words:

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from dpframe.backends import exact, pandas
 from dpframe.backends.base import Choose, Keep, Request, Sums
-from dpframe.backends.bounds import bound, needed, row_words
+from dpframe.backends.bounds import bound, by_part, needed, part_of, row_words
 from dpframe.backends.distinct import everything
 from dpframe.backends.found import Known
 from dpframe.errors import FrameError
@@ -230,11 +230,9 @@ def _dealt(tables: Iterable[pa.Table], by: Sequence[str], dealing: Dealing) -> I
             # Keys are told apart by their values alone, for the other table of a join has names of its own.
             columns = ((str(at), table[ref].combine_chunks()) for at, ref in enumerate(by))
             words = row_words(np.zeros(len(table), np.uint64), columns, dealing.salt)
-            part = (words % np.uint64(parts)).astype(np.int64)
-            order = np.argsort(part, kind="stable")
-            ends = np.searchsorted(part[order], np.arange(parts + 1))
+            order, ends = by_part(part_of(words, parts), parts)
             table = table.take(pa.array(order))
-            for writer, begin, end in zip(writers, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+            for writer, (begin, end) in zip(writers, ends, strict=True):
                 writer.write_table(table.slice(begin, end - begin))
     for path in paths:
         if not writers:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from dpframe.backends.bounds import Parts, by_part
 
 CHUNK = 1 << 17
 """Rows that are packed at a time."""
@@ -24,7 +23,6 @@ PACKET = 1 << 14
 
 FIELDS = "place int, packet binary"
 
-Parts = npt.NDArray[np.unsignedinteger[Any]]
 Deal = Callable[[pa.Table], tuple[pa.Table, Parts]]
 
 
@@ -49,12 +47,11 @@ class Packing:
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for chunk in _chunks(batches):
             table, part = self.deal(chunk)
-            order = np.argsort(part, kind="stable")
-            ends = np.cumsum(np.bincount(part, minlength=len(self.places)))
+            order, ends = by_part(part, len(self.places))
             columns = [pc.take(table[name], pa.array(order)).combine_chunks() for name in self.schema.names]
             sorted_ = pa.RecordBatch.from_arrays(columns, schema=self.schema)
             places, packets = [], []
-            for place, begin, end in zip(self.places, [0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+            for place, (begin, end) in zip(self.places, ends, strict=True):
                 for at in range(begin, end, PACKET):
                     places.append(place)
                     packets.append(sorted_.slice(at, min(PACKET, end - at)).serialize().to_pybytes())

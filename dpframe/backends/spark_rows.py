@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 
 from dpframe.backends import exact
 from dpframe.backends.base import Keep, Request, Sums
-from dpframe.backends.bounds import bound, id_words, needed, thin
+from dpframe.backends.bounds import Parts, bound, id_words, needed, part_of, thin
 from dpframe.backends.distinct import put_together, rows_of, value_fields
-from dpframe.backends.spark_packets import FIELDS, PACKET, Packing, Parts, places, unpacked
+from dpframe.backends.spark_packets import FIELDS, PACKET, Packing, places, unpacked
 from dpframe.backends.spark_runs import FIELDS as RUNS
 from dpframe.backends.spark_runs import apart, beside, met
 from dpframe.backends.spark_stages import SPARK, staged
@@ -256,8 +256,7 @@ def by_unit(rows: Any, request: Request) -> tuple[Any, Request, pa.Schema]:
 def _deal(request: Request, schema: pa.Schema, parts: int, rows: pa.Table) -> tuple[pa.Table, Parts]:
     """The rows that go on to the tasks that bound, and the part of each: that of its unit."""
     table = rows.cast(schema)
-    words = id_words(table[request.id].combine_chunks(), request.salt)
-    part = (words % np.uint64(parts)).astype(np.min_scalar_type(parts))
+    part = part_of(id_words(table[request.id].combine_chunks(), request.salt), parts)
     heavy = np.bincount(part, minlength=parts) > max(HEAVY * len(part) // parts, PACKET)
     if heavy.any():
         # Some unit has a good part of the rows: most of them need not be sent.

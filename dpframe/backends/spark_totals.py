@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from dpframe.backends import exact
 from dpframe.backends.base import Keep, Request, Sums
-from dpframe.backends.bounds import needed
-from dpframe.backends.spark_packets import FIELDS, Packing, Parts, places, unpacked
+from dpframe.backends.bounds import Parts, needed
+from dpframe.backends.spark_packets import FIELDS, Packing, places, unpacked
 from dpframe.kernels.codes import Table
 from dpframe.keys import ARROW, Keys
 
