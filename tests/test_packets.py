@@ -39,7 +39,7 @@ def rows(asked: Request, units: npt.NDArray[np.int64]) -> pa.Table:
 
 def packing(asked: Request) -> spark_packets.Packing:
     schema = pa.schema({"cell": pa.int64(), **{ref: ARROW[type_] for ref, type_ in asked.types.items()}})
-    deal = partial(spark_rows._deal, asked, schema, PARTS)
+    deal = partial(spark_rows._deal, asked, schema)
     return spark_packets.Packing(deal, schema, spark_packets.places(PARTS))
 
 
@@ -95,12 +95,11 @@ def test_each_row_is_in_the_part_of_its_unit_and_most_of_a_heavy_unit_stay_where
 def test_a_packet_is_of_few_rows() -> None:
     asked = request((Count(),))
     sent = list(packing(asked)(rows(asked, np.full(40_000, 3)).to_batches()))
-    many = spark_packets.Packing(
-        lambda table: (table, np.zeros(len(table), np.uint8)), pa.schema({"x": pa.int64()}), spark_packets.places(3)
-    )
+    schema, places = pa.schema({"x": pa.int64()}), spark_packets.places(3)
+    many = spark_packets.Packing(lambda table, _: (table, np.zeros(len(table), np.uint8)), schema, places)
     (batch,) = many(pa.table({"x": np.arange(40_000)}).to_batches())
     assert sum(batch.num_rows for batch in sent) == 1 and batch.num_rows == 3
-    assert spark_packets.unpacked([batch], many.schema)["x"].to_pylist() == list(range(40_000))
+    assert spark_packets.unpacked([batch], schema)["x"].to_pylist() == list(range(40_000))
 
 
 def test_a_packet_that_lies_askew_is_read_too() -> None:

@@ -8,12 +8,15 @@ them reads columns. Which part a row belongs to depends on the row alone, so a r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dpframe.backends.bounds import Parts, by_part
+from dpframe.backends.base import Request
+from dpframe.backends.bounds import Parts, by_part, needed
+from dpframe.keys import ARROW, Keys
 
 CHUNK = 1 << 17
 """Rows that are packed at a time."""
@@ -21,9 +24,7 @@ CHUNK = 1 << 17
 PACKET = 1 << 14
 """Rows of one packet, at most: Spark hands 10,000 values to Python at a time, which should fit memory."""
 
-FIELDS = "place int, packet binary"
-
-Deal = Callable[[pa.Table], tuple[pa.Table, Parts]]
+Deal = Callable[[pa.Table, int], tuple[pa.Table, Parts]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Packing:
     Parameters
     ----------
     deal
-        From the rows of a chunk to what of them goes on, with columns of the types of ``schema``, and the part of each.
+        From the rows of a chunk, and the number of parts, to what of them goes on, with columns of the types of
+        ``schema``, and the part of each.
     schema
         The columns of a packet.
     places
@@ -46,7 +48,7 @@ class Packing:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for chunk in _chunks(batches):
-            table, part = self.deal(chunk)
+            table, part = self.deal(chunk, len(self.places))
             order, ends = by_part(part, len(self.places))
             columns = [pc.take(table[name], pa.array(order)).combine_chunks() for name in self.schema.names]
             sorted_ = pa.RecordBatch.from_arrays(columns, schema=self.schema)
@@ -58,6 +60,20 @@ class Packing:
             yield pa.RecordBatch.from_arrays(
                 [pa.array(places, pa.int32()), pa.array(packets, pa.binary())], ["place", "packet"]
             )
+
+
+def packed(rows: Any, deal: Deal, schema: pa.Schema) -> Any:
+    """Packets of the rows, those of each part in a partition of its own; lazy. See :class:`Packing`."""
+    packing = Packing(deal, schema, places(int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))))
+    return rows.mapInArrow(packing, "place int, packet binary").repartition("place")
+
+
+def narrowed(request: Request) -> tuple[Request, pa.Schema]:
+    """What tasks must know of a request whose rows have their cells, and the columns of these rows."""
+    # Keys and steps stay behind: rows carry their cells, and tasks need only know how many there are.
+    types = {ref: request.types[ref] for ref in needed(request)}
+    schema = pa.schema({"cell": pa.int64(), **{ref: ARROW[type_] for ref, type_ in types.items()}})
+    return replace(request, steps=(), types=types, keys=Keys(()), ranking=None), schema
 
 
 def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, assert_never
 
@@ -21,15 +20,15 @@ import pyarrow.compute as pc
 
 from dpframe.backends import exact
 from dpframe.backends.base import Keep, Request, Sums
-from dpframe.backends.bounds import Parts, bound, id_words, needed, part_of, thin
+from dpframe.backends.bounds import Parts, bound, id_words, part_of, thin
 from dpframe.backends.distinct import put_together, rows_of, value_fields
-from dpframe.backends.spark_packets import FIELDS, PACKET, Packing, places, unpacked
+from dpframe.backends.spark_packets import PACKET, narrowed, packed, unpacked
 from dpframe.backends.spark_runs import FIELDS as RUNS
 from dpframe.backends.spark_runs import apart, beside, met
 from dpframe.backends.spark_stages import SPARK, staged
 from dpframe.backends.spark_totals import kept, totals
 from dpframe.errors import ExpressionError
-from dpframe.keys import ARROW, MOST_CELLS, Factor, Keys
+from dpframe.keys import MOST_CELLS, Factor, Keys
 from dpframe.lines import Quantile
 from dpframe.plan import Count, Distinct, Filter, Join, Squares, Statistic, Sum, Type
 from dpframe.sql import spark_literal
@@ -244,16 +243,11 @@ def _bounded(rows: Any, request: Request) -> Any:
 
 def by_unit(rows: Any, request: Request) -> tuple[Any, Request, pa.Schema]:
     """Packets of what is left of the rows, a unit's rows in one partition; and what tasks must know to unpack them."""
-    # Keys and steps stay here: rows carry their cells, and the tasks need only know how many there are.
-    types = {ref: request.types[ref] for ref in needed(request)}
-    narrow = replace(request, steps=(), types=types, keys=Keys(()), ranking=None)
-    parts = int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))
-    schema = pa.schema({"cell": pa.int64(), **{ref: ARROW[type_] for ref, type_ in types.items()}})
-    packing = Packing(partial(_deal, narrow, schema, parts), schema, places(parts))
-    return rows.select(*schema.names).mapInArrow(packing, FIELDS).repartition("place"), narrow, schema
+    narrow, schema = narrowed(request)
+    return packed(rows.select(*schema.names), partial(_deal, narrow, schema), schema), narrow, schema
 
 
-def _deal(request: Request, schema: pa.Schema, parts: int, rows: pa.Table) -> tuple[pa.Table, Parts]:
+def _deal(request: Request, schema: pa.Schema, rows: pa.Table, parts: int) -> tuple[pa.Table, Parts]:
     """The rows that go on to the tasks that bound, and the part of each: that of its unit."""
     table = rows.cast(schema)
     part = part_of(id_words(table[request.id].combine_chunks(), request.salt), parts)

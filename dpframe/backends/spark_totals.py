@@ -8,7 +8,6 @@ the kernels, and of that only cells that may come out are handed over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,10 +16,9 @@ import pyarrow as pa
 
 from dpframe.backends import exact
 from dpframe.backends.base import Keep, Request, Sums
-from dpframe.backends.bounds import Parts, needed
-from dpframe.backends.spark_packets import FIELDS, Packing, places, unpacked
+from dpframe.backends.bounds import Parts
+from dpframe.backends.spark_packets import narrowed, packed, unpacked
 from dpframe.kernels.codes import Table
-from dpframe.keys import ARROW, Keys
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """2⁶⁴ over the golden ratio, as in Fibonacci hashing (Knuth, volume 3, section 6.4)."""
@@ -34,18 +32,14 @@ def totals(rows: Any, request: Request, keep: Keep | None) -> Any:
     rows
         A Spark frame of ``cell`` and the columns that adding up reads.
     """
-    types = {ref: request.types[ref] for ref in needed(request)}
-    narrow = replace(request, steps=(), types=types, keys=Keys(()))
-    parts = int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))
-    read = pa.schema({"cell": pa.int64(), **{ref: ARROW[type_] for ref, type_ in types.items()}})
+    narrow, read = narrowed(request)
     sums = pa.schema(dict.fromkeys(["cell", *(f"s{at}" for at in range(len(request.statistics)))], pa.int64()))
-    packing = Packing(partial(_added_up, narrow, read, sums, request.keys.size, parts), sums, places(parts))
-    dealt = rows.select(*read.names).mapInArrow(packing, FIELDS).repartition("place")
+    dealt = packed(rows.select(*read.names), partial(_added_up, narrow, read, sums, request.keys.size), sums)
     return dealt.mapInArrow(partial(_total, sums, keep), ", ".join(f"{name} bigint" for name in sums.names))
 
 
 def _added_up(
-    request: Request, read: pa.Schema, sums: pa.Schema, cells: int, parts: int, rows: pa.Table
+    request: Request, read: pa.Schema, sums: pa.Schema, cells: int, rows: pa.Table, parts: int
 ) -> tuple[pa.Table, Parts]:
     """The sums of a chunk of rows, and the part of each: that of its cell."""
     table = rows.cast(read)
