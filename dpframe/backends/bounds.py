@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dpframe.backends.base import Request
-from dpframe.backends.exact import absent, at_once, missing, numbers
+from dpframe.backends.exact import absent, at_once, decoded, missing, numbers
 from dpframe.kernels.bounding import DROPPED, by_run, by_unit, count_parts, deal, keep_groups, keep_rows, settle
 from dpframe.kernels.codes import ABSENT, Table
 from dpframe.kernels.siphash import hash_int64, hash_utf8, sip_key
@@ -235,8 +235,7 @@ def integers(column: pa.Array) -> Ints:
 def _hash(column: pa.Array, salt: bytes, role: str) -> Words:
     """A keyed 64-bit hash of each value; null has one of its own, and NaN shares it."""
     key = _subkey(salt, role.encode())
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = decoded(column)
     hashes = _hash_text(column, key) if pa.types.is_large_string(column.type) else hash_int64(integers(column), key)
     # Engines write NaN in bits of their own.
     hashes[absent(column)] = _null(salt)

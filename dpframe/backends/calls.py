@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dpframe.backends.exact import decoded
 from dpframe.keys import ARROW
 from dpframe.plan import Type, in_utc
 from dpframe.stages import Apply
@@ -67,12 +68,10 @@ def _rows(step: Apply, table: pa.Table) -> list[Row]:
 
 def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column in which null and NaN are null, −0.0 is 0.0, text is text, and a time in a zone is in UTC."""
-    if pa.types.is_dictionary(values.type):
-        return values.cast(values.type.value_type)
     if pa.types.is_timestamp(values.type):
         return values.cast(ARROW[Type.TIMESTAMP])
     if not pa.types.is_floating(values.type):
-        return values
+        return decoded(values)
     return pc.add(pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values), 0.0)
 
 

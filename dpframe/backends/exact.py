@@ -54,6 +54,11 @@ def canonical(table: pa.Table, request: Request) -> pa.Table:
     return pa.table(columns)
 
 
+def decoded(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """A column in canonical form with text as text again, and not as codes."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
 def locate(keys: Keys, table: pa.Table) -> Ints:
     """The cell of each row, (rows,) int64, or −1 when its key is not in the set. Nulls are equal.
 

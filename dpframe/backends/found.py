@@ -42,7 +42,7 @@ def numbered(table: pa.Table, cell: Ints, request: Request) -> tuple[pa.Table, I
     """
     number, first = combinations([table[ref].chunk(0) for ref in request.by], cell)
     rows = pa.array(first)
-    return pa.table({ref: _plain(table[ref].chunk(0).take(rows)) for ref in request.by}), number
+    return pa.table({ref: exact.decoded(table[ref].chunk(0).take(rows)) for ref in request.by}), number
 
 
 class Known:
@@ -60,10 +60,6 @@ class Known:
         self.groups, number = numbered(coded, np.zeros(len(together), np.int64), self.request)
         own = number[len(together) - len(groups) :]
         return np.where(group < 0, ABSENT, own[group]) if len(groups) else group
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def names(groups: pa.Table, key: bytes) -> Words:

@@ -22,8 +22,8 @@ from dpframe.backends.spark_packets import unpacked
 from dpframe.backends.spark_rows import added, by_unit, columns, located
 from dpframe.backends.spark_runs import FIELDS as RUNS
 from dpframe.backends.spark_runs import apart, beside, chosen, gathered, narrow
-from dpframe.backends.spark_spread import FIELDS
-from dpframe.backends.spark_stages import SPARK
+from dpframe.backends.spark_spread import fields, handed_over
+from dpframe.backends.spark_stages import SPARK, for_spark
 
 
 def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
@@ -32,11 +32,11 @@ def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
 
     rows = located(columns(frame, request), request.keys)
     if request.bounds:
-        fields = [f"{ref} {SPARK[request.types[ref]]}" for ref in request.by]
-        fields += [f"s{at} bigint" for at in range(len(request.statistics))] + value_fields(request)
-        fields += RUNS if request.lines else []
+        found = [f"{ref} {SPARK[request.types[ref]]}" for ref in request.by]
+        found += [f"s{at} bigint" for at in range(len(request.statistics))] + value_fields(request)
+        found += RUNS if request.lines else []
         dealt, inner, schema = by_unit(rows, request)
-        rows = dealt.mapInArrow(partial(_task, inner, schema), ", ".join(fields))
+        rows = dealt.mapInArrow(partial(_task, inner, schema), ", ".join(found))
     else:
         rows = apart(rows, added(request), request) if request.lines else rows.selectExpr(*request.by, *added(request))
     if request.lines:
@@ -45,9 +45,8 @@ def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
         together = (F.expr(text).alias(name) for name, text in put_together(request).items())
         sums, task = rows.groupBy(*request.by).agg(*together), _choose
     nothing = choose(empty(request), np.zeros((len(request.statistics), 0), np.int64))
-    fields = [f"c{at} {FIELDS[type_]}" for at, type_ in enumerate(nothing.schema.types)]
     # Only what a task needs: a step may hold a frame, which cannot be sent.
-    shown = sums.mapInArrow(partial(task, choose, narrow(request)), ", ".join(fields)).toArrow()
+    shown = sums.mapInArrow(partial(task, choose, narrow(request)), fields(nothing)).toArrow()
     return shown.rename_columns(nothing.column_names).cast(nothing.schema)
 
 
@@ -64,8 +63,8 @@ def _task(request: Request, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
     touched = found.values.any(axis=0)
     batches = rows_of(Sums(found.cells[touched], found.values[:, touched]), table, number, request)
     for batch in beside(batches, table, number, request) if request.lines else batches:
-        keys = groups.take(batch.column(CELL)).combine_chunks()
-        named = {ref: column.cast(_small(column.type)) for ref, column in plain(keys).items()}
+        keys = for_spark(groups.take(batch.column(CELL)))
+        named = {ref: keys[ref].combine_chunks() for ref in request.by}
         named |= {name: batch.column(name) for name in batch.schema.names if name != CELL}
         yield pa.RecordBatch.from_arrays(list(named.values()), list(named))
 
@@ -75,7 +74,7 @@ def _choose(choose: Choose, request: Request, batches: Iterable[pa.RecordBatch])
     for batch in batches:
         groups = pa.table(plain(pa.Table.from_batches([batch.select(list(request.by))])))
         sums = [batch.column(f"s{at}").to_numpy() for at in range(len(request.statistics))]
-        yield _handed(choose(groups, np.array(sums, np.int64)))
+        yield from handed_over(choose(groups, np.array(sums, np.int64)))
 
 
 def _meet(choose: Choose, request: Request, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -87,15 +86,4 @@ def _meet(choose: Choose, request: Request, batches: Iterable[pa.RecordBatch]) -
     keys = exact.canonical(table.select(list(request.by)), request)
     groups, number = numbered(keys, np.zeros(len(table), np.int64), request)
     found = chosen(table, number, request, groups)
-    yield _handed(choose(groups.take(pa.array(found.cells)), found.values))
-
-
-def _handed(rows: pa.Table) -> pa.RecordBatch:
-    """Rows of the answer as Spark takes them."""
-    arrays = [column.combine_chunks().cast(_small(column.type)) for column in rows.columns]
-    return pa.RecordBatch.from_arrays(arrays, [f"c{at}" for at in range(len(arrays))])
-
-
-def _small(type_: pa.DataType) -> pa.DataType:
-    """The type in which Spark takes a column."""
-    return pa.string() if pa.types.is_large_string(type_) else type_
+    yield from handed_over(choose(groups.take(pa.array(found.cells)), found.values))

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from dpframe.backends.base import Ints, Rows
 from dpframe.backends.spark_packets import places
+from dpframe.backends.spark_stages import for_spark
 
 RUN = 1 << 19
 """Cells of one task: 4 MB a statistic."""
@@ -52,10 +53,7 @@ class Run:
                 for sums, value in zip(dense[run], values, strict=True):
                     np.add.at(sums, cells[mine] - run * self.length, value[mine])
         for run, exact in sorted(dense.items()):
-            answer = self.rows(exact, run * self.length)
-            plain = [pa.string() if pa.types.is_large_string(type_) else type_ for type_ in answer.schema.types]
-            refs = _refs(answer)
-            yield from answer.rename_columns(refs).cast(pa.schema(zip(refs, plain, strict=True))).to_batches()
+            yield from handed_over(self.rows(exact, run * self.length))
 
     def of(self, run: int) -> int:
         """The number of cells in a run."""
@@ -76,10 +74,20 @@ def finished(sums: Any, statistics: int, cells: int, rows: Rows) -> Any:
     runs = -(-cells // RUN)
     every = sums.sparkSession.range(0, runs, 1, 1).selectExpr(f"id * {RUN}L AS cell", *["0L"] * statistics)
     place = F.expr(f"array({', '.join(map(str, places(runs)))})[CAST(cell DIV {RUN}L AS int)]")
-    fields = ", ".join(f"{ref} {FIELDS[type_]}" for ref, type_ in zip(_refs(empty), empty.schema.types, strict=True))
     placed = sums.union(every).repartition(runs, place)
-    answer = placed.mapInArrow(Run(rows, statistics, cells, RUN), fields).localCheckpoint(eager=True)
+    answer = placed.mapInArrow(Run(rows, statistics, cells, RUN), fields(empty)).localCheckpoint(eager=True)
     return answer.toDF(*empty.column_names)
+
+
+def handed_over(answer: pa.Table) -> list[pa.RecordBatch]:
+    """Rows of the answer as a task hands them over, in columns ``c0``, ``c1``, …: users' names may be anything."""
+    batches: list[pa.RecordBatch] = for_spark(answer.rename_columns(_refs(answer))).to_batches()
+    return batches
+
+
+def fields(answer: pa.Table) -> str:
+    """Those columns, as Spark writes a schema."""
+    return ", ".join(f"{ref} {FIELDS[type_]}" for ref, type_ in zip(_refs(answer), answer.schema.types, strict=True))
 
 
 def _refs(answer: pa.Table) -> list[str]:

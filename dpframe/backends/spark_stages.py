@@ -80,8 +80,13 @@ def _kept(step: KeepRows | KeepGroups, request: Request, batches: Batches) -> It
 
 
 def _handed_over(table: pa.Table) -> list[pa.RecordBatch]:
-    """In batches, with text and times as Spark takes them."""
+    """The rows in batches, as Spark takes them."""
     table = table.drop_columns(["rows"]) if "rows" in table.column_names else table
-    plain = [TAKEN.get(type_, type_) for type_ in table.schema.types]
-    batches: list[pa.RecordBatch] = table.cast(pa.schema(zip(table.column_names, plain, strict=True))).to_batches(BATCH)
+    batches: list[pa.RecordBatch] = for_spark(table).to_batches(BATCH)
     return batches
+
+
+def for_spark(table: pa.Table) -> pa.Table:
+    """A table with text and times as Spark takes them."""
+    types = [TAKEN.get(type_, type_) for type_ in table.schema.types]
+    return table.cast(pa.schema(zip(table.column_names, types, strict=True)))
