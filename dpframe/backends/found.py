@@ -54,6 +54,9 @@ class Known:
     def numbers(self, table: pa.Table, cell: Ints) -> Ints:
         """The number of each row's group, or −1; new groups get the next numbers."""
         groups, group = numbered(table, cell, self.request)
+        if not len(self.groups):  # the numbers of one table are those of all
+            self.groups = groups
+            return group
         together = pa.concat_tables([self.groups, groups])
         coded = exact.canonical(together, self.request)
         # Those that are known are the first to appear, in order, and so keep their numbers.

@@ -19,7 +19,7 @@ from dpframe.backends.base import Choose, Keep, NoiseTask, Request, Sums
 from dpframe.backends.bounds import bound, needed
 from dpframe.backends.calls import applied
 from dpframe.backends.distinct import everything
-from dpframe.backends.found import numbered
+from dpframe.backends.found import Known
 from dpframe.backends.keeping import staying
 from dpframe.backends.table import noisy
 from dpframe.errors import PlanError
@@ -106,33 +106,26 @@ def sends(function: Callable[..., Any]) -> None:
     """A function is where the rows are."""
 
 
-def aggregate(frame: pd.DataFrame, request: Request, keep: Keep | None = None) -> Sums:
-    """The exact statistics of a frame."""
+def aggregate(frame: pd.DataFrame, request: Request, keep: Keep | None = None, known: Known | None = None) -> Sums:
+    """The exact statistics of a frame; of groups that are found, by their numbers in ``known``, which learns them."""
     series = {ref: frame.iloc[:, int(ref[1:])] for ref in request.sources}
     table = prepared(series, len(frame), request)
     cell = exact.locate(request.keys, table)
+    cell = cell if known is None else known.numbers(table, cell)
     if request.id is not None:
         # What was made of the key columns is not needed any more, and a bound needs memory.
         table = table.select(needed(request))
         bound(table, cell, request, THREADS)
     if request.distinct or request.lines:
-        return everything([(table, cell)], request, THREADS)
+        return everything([(table, cell)], request, THREADS, None if known is None else lambda: known.groups)
     return exact.add_up(table, cell, request, THREADS)
 
 
 def find(frame: pd.DataFrame, request: Request, choose: Choose) -> pa.Table:
     """The rows of the answer of groups that no public key names."""
-    series = {ref: frame.iloc[:, int(ref[1:])] for ref in request.sources}
-    table = prepared(series, len(frame), request)
-    groups, number = numbered(table, exact.locate(request.keys, table), request)
-    if request.id is not None:
-        table = table.select(needed(request))
-        bound(table, number, request, THREADS)
-    if request.distinct or request.lines:
-        sums = everything([(table, number)], request, THREADS, lambda: groups)
-    else:
-        sums = exact.add_up(table, number, request, THREADS)
-    return choose(groups.take(pa.array(sums.cells)), sums.values)
+    known = Known(request)
+    sums = aggregate(frame, request, known=known)
+    return choose(known.groups.take(pa.array(sums.cells)), sums.values)
 
 
 def prepared(series: Mapping[str, pd.Series], rows: int, request: Request) -> pa.Table:
