@@ -158,11 +158,12 @@ def put_together(request: Request) -> dict[str, str]:
 
 
 def rows_of(sums: Sums, table: pa.Table, cell: Ints, request: Request) -> Iterator[pa.RecordBatch]:
-    """What a Spark task hands over: its sums, and beside them its distinct values, of which equal ones then meet."""
+    """What a Spark task hands over: its sums that are not 0, and beside them its distinct values, which then meet."""
     names = [CELL, *(f"s{at}" for at in range(len(request.statistics)))]
-    columns = [pa.array(sums.cells), *(pa.array(row) for row in sums.values)]
+    touched = sums.values.any(axis=0)
+    columns = [pa.array(row) for row in (sums.cells[touched], *sums.values[:, touched])]
     types = value_types(request)
-    nothing = {name: pa.nulls(len(sums.cells), type_) for name, type_ in types.items()}
+    nothing = {name: pa.nulls(len(columns[0]), type_) for name, type_ in types.items()}
     yield pa.RecordBatch.from_arrays([*columns, *nothing.values()], [*names, *nothing])
     for at, each in request.distinct.items():
         found = values(table, cell, each.refs)

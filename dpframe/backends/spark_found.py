@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from dpframe.backends import exact
-from dpframe.backends.base import Choose, Request, Sums
+from dpframe.backends.base import Choose, Request
 from dpframe.backends.bounds import bound
 from dpframe.backends.distinct import CELL, put_together, rows_of, value_fields
 from dpframe.backends.found import empty, numbered, plain
@@ -59,9 +59,7 @@ def _task(request: Request, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
     table = exact.canonical(together, request)
     groups, number = numbered(table, cell, request)
     bound(table, number, request)
-    found = exact.add_up(table, number, request)
-    touched = found.values.any(axis=0)
-    batches = rows_of(Sums(found.cells[touched], found.values[:, touched]), table, number, request)
+    batches = rows_of(exact.add_up(table, number, request), table, number, request)
     for batch in beside(batches, table, number, request) if request.lines else batches:
         keys = for_spark(groups.take(batch.column(CELL)))
         named = {ref: keys[ref].combine_chunks() for ref in request.by}

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpframe.backends import exact
-from dpframe.backends.base import Keep, Request, Sums
+from dpframe.backends.base import Keep, Request
 from dpframe.backends.bounds import Parts, bound, id_words, part_of, thin
 from dpframe.backends.distinct import put_together, rows_of, value_fields
 from dpframe.backends.spark_packets import PACKET, narrowed, packed, unpacked
@@ -272,9 +272,7 @@ def _task(
     cell = together["cell"].to_numpy().copy()
     table = exact.canonical(together, request)
     bound(table, cell, request)
-    found = exact.add_up(table, cell, request, n=cells)
-    touched = found.values.any(axis=0)
-    batches = rows_of(Sums(found.cells[touched], found.values[:, touched]), table, cell, request)
+    batches = rows_of(exact.add_up(table, cell, request, n=cells), table, cell, request)
     yield from beside(batches, table, cell, request) if request.lines else batches
 
 
