@@ -142,12 +142,17 @@ def total(parts: Iterable[Sums], request: Request) -> Sums:
         return Sums(np.arange(n), dense)
     so_far = Sums(np.empty(0, np.int64), np.empty((added, 0), np.int64))
     for part in parts:
-        cells, at = np.unique(np.concatenate([so_far.cells, part.cells]), return_inverse=True)
-        values = np.zeros((added, len(cells)), np.int64)
-        values[:, at[: len(so_far.cells)]] = so_far.values
-        values[:, at[len(so_far.cells) :]] += part.values
-        so_far = Sums(cells, values)
+        so_far = merged([so_far, part])
     return so_far
+
+
+def merged(parts: Sequence[Sums]) -> Sums:
+    """The parts added up, over the cells of any."""
+    cells, at = np.unique(np.concatenate([part.cells for part in parts]), return_inverse=True)
+    values = np.zeros((len(parts[0].values), len(cells)), np.int64)
+    for sums, added in zip(values, np.concatenate([part.values for part in parts], axis=1), strict=True):
+        np.add.at(sums, at, added)
+    return Sums(cells, values)
 
 
 def _add(table: pa.Table, cell: Ints, statistic: Statistic, out: Ints) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dpframe.backends import exact
 from dpframe.backends.base import Ints, Request, Sums
 from dpframe.backends.distinct import BATCH, CELL, put_together, value_types
 from dpframe.backends.runs import choices, counted, runs_of, standing
@@ -131,13 +132,4 @@ def chosen(table: pa.Table, cell: Ints, request: Request, groups: pa.Table | Non
         each: runs_of(*counted(cell[line == at], position[line == at], n[line == at]))
         for at, each in enumerate(request.lines)
     }
-    return _added([Sums(cell[sums][order], values), *choices(runs, request, groups)])
-
-
-def _added(parts: list[Sums]) -> Sums:
-    """The parts added up, over the cells of any."""
-    cells = np.unique(np.concatenate([part.cells for part in parts]))
-    values = np.zeros((len(parts[0].values), len(cells)), np.int64)
-    for part in parts:
-        values[:, np.searchsorted(cells, part.cells)] += part.values
-    return Sums(cells, values)
+    return exact.merged([Sums(cell[sums][order], values), *choices(runs, request, groups)])
