@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpframe.kernels.chacha import CHUNK, stretch
-from dpframe.kernels.jit import inlined, kernel
+from dpframe.kernels.jit import inlined, kernel, noted
 from dpframe.kernels.refine import Law, clamp, context, refine
 from dpframe.kernels.sampler import Hashed, Place
 
@@ -205,8 +205,6 @@ def fill_alias(
         if escaped:
             for j in range(count):
                 if out[done + j] == ESCAPE:
-                    if found < doubtful.size:
-                        doubtful[found] = done + j
-                    found += 1
+                    found = noted(done + j, doubtful, found)
         done += count
     return found

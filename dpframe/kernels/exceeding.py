@@ -49,7 +49,7 @@ from dpframe.errors import MechanismError
 from dpframe.kernels.arguments import LARGEST_SCALE, check_scale
 from dpframe.kernels.chacha import CHUNK, stretch
 from dpframe.kernels.exponential_tails import geometric
-from dpframe.kernels.jit import inlined, kernel
+from dpframe.kernels.jit import inlined, kernel, noted
 from dpframe.kernels.laws import NORMAL
 from dpframe.kernels.logarithm import neglog
 from dpframe.kernels.refine import context, floor
@@ -258,9 +258,7 @@ def _decide(
                 k, sure = _gaussian(v, scale, a, least) if normal else _laplace(v, scale, a)
             out[done + j] = k
             if not sure:
-                if found < doubtful.size:
-                    doubtful[found] = done + j
-                found += 1
+                found = noted(done + j, doubtful, found)
         done += count
     return found
 

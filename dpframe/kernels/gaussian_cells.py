@@ -32,7 +32,7 @@ import numpy as np
 
 from dpframe.kernels.chacha import CHUNK, stretch
 from dpframe.kernels.inversion import held, quantiles
-from dpframe.kernels.jit import inlined, kernel, relative_width, wide_vectors
+from dpframe.kernels.jit import inlined, kernel, noted, relative_width, wide_vectors
 from dpframe.kernels.logarithm import LOWEST
 
 LARGEST_SUM = 64.0
@@ -140,8 +140,6 @@ def fill_gaussians(
         decide_gaussians(words, q, sigmas[:count], e, k, out[done : done + count], unsure)
         for j in range(count):
             if unsure[j]:
-                if found < doubtful.size:
-                    doubtful[found] = done + j
-                found += 1
+                found = noted(done + j, doubtful, found)
         done += count
     return found

@@ -59,7 +59,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpframe.kernels.chacha import CHUNK, stretch
-from dpframe.kernels.jit import bits_float, float_bits, inlined, kernel, nearest, relative_width, wide_vectors
+from dpframe.kernels.jit import bits_float, float_bits, inlined, kernel, nearest, noted, relative_width, wide_vectors
 from dpframe.kernels.lanes import quintics
 from dpframe.kernels.logarithm import LOWEST, neglog
 
@@ -158,9 +158,7 @@ def decide_shared(
             sign = -np.int64(words[j] & signs)
             out[j] = (value ^ sign) - sign
             if unsure:
-                if found < doubtful.size:
-                    doubtful[found] = first + j
-                found += 1
+                found = noted(first + j, doubtful, found)
     return found
 
 
@@ -198,9 +196,7 @@ def decide_cells(
             sign = -np.int64(words[j] & signs)
             out[j] = (value ^ sign) - sign + bases[j]
             if unsure:
-                if found < doubtful.size:
-                    doubtful[found] = first + j
-                found += 1
+                found = noted(first + j, doubtful, found)
     return found
 
 

@@ -1,4 +1,4 @@
-"""How every kernel is compiled, and the bit-level views that the samplers share."""
+"""How every kernel is compiled, and the small helpers that the samplers share."""
 
 from __future__ import annotations
 
@@ -99,6 +99,14 @@ def nearest(y: Any) -> Any:
     """
     raised = y + _ROUNDER
     return float_bits(raised) - _ROUNDER_BITS, abs(y - (raised - _ROUNDER))
+
+
+@inlined
+def noted(cell: Any, doubtful: Any, found: Any) -> Any:
+    """Lists a cell among the doubtful ones, as far as there is room, and returns how many there are by now."""
+    if found < doubtful.size:
+        doubtful[found] = cell
+    return found + 1
 
 
 @cast(Any, intrinsic)  # type: ignore[untyped-decorator]

@@ -60,7 +60,7 @@ import numpy as np
 from dpframe.kernels.antilogarithm import antilog
 from dpframe.kernels.chacha import CHUNK, stretch
 from dpframe.kernels.inversion import held, load_scales, load_values, quantiles
-from dpframe.kernels.jit import bits_float, float_bits, inlined, kernel, nearest, relative_width, wide_vectors
+from dpframe.kernels.jit import bits_float, float_bits, inlined, kernel, nearest, noted, relative_width, wide_vectors
 from dpframe.kernels.logarithm import LOWEST, neglog
 
 E = 2.0**-47
@@ -151,9 +151,7 @@ def decide(
         sign = -np.int64(words[j] & np.uint64(1))
         out[j] = (value ^ sign) - sign + bases[j]
         if unsure:
-            if found < doubtful.size:
-                doubtful[found] = first + j
-            found += 1
+            found = noted(first + j, doubtful, found)
     return found
 
 
