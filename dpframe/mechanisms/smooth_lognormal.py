@@ -166,6 +166,8 @@ class _LogNormal(BySmoothness):
     """c, of σ."""
     candidates: ClassVar[tuple[float, ...]]
     """The σ of which one is taken if none is given."""
+    product: ClassVar[type[LaplaceLogNormal | UniformLogNormal]]
+    """The law of X·e^(σY), of σ."""
 
     def __post_init__(self) -> None:
         rho = parameter(self.rho, "rho")
@@ -219,6 +221,10 @@ class _LogNormal(BySmoothness):
         place = {"key": key, "stream": stream, "start": start}
         return type(self).sampler(values.size, scale, sigma=self._sigma, grid=grid, values=values, **place)
 
+    def accuracy(self, alpha: float) -> float:
+        """The least ``w`` with P(|noise| ≤ w·scale) ≥ 1 − alpha, before rounding to the grid."""
+        return quantile(self.product(self._sigma), alpha)
+
 
 @dataclass(frozen=True)
 class SmoothLaplaceLogNormal(_LogNormal):
@@ -258,11 +264,7 @@ class SmoothLaplaceLogNormal(_LogNormal):
     example = "SmoothLaplaceLogNormal({column!r}, smoothing=0.05, rho=0.5)"
     shift = staticmethod(laplace_slope)
     candidates = tuple(float(f"{LEAST_SIGMA * 1.02**j:.3g}") for j in range(187))
-    sampler = laplace_lognormal
-
-    def accuracy(self, alpha: float) -> float:
-        """The least ``w`` with P(|noise| ≤ w·scale) ≥ 1 − alpha, before rounding to the grid."""
-        return quantile(LaplaceLogNormal(self._sigma), alpha)
+    product, sampler = LaplaceLogNormal, laplace_lognormal
 
 
 @dataclass(frozen=True)
@@ -304,11 +306,7 @@ class SmoothUniformLogNormal(_LogNormal):
     example = "SmoothUniformLogNormal({column!r}, smoothing=0.05, rho=0.5)"
     shift = staticmethod(uniform_shift)
     candidates = (*SHIFTS, 1.5, 2.0, 2.5)
-    sampler = uniform_lognormal
-
-    def accuracy(self, alpha: float) -> float:
-        """The least ``w`` with P(|noise| ≤ w·scale) ≥ 1 − alpha, before rounding to the grid."""
-        return quantile(UniformLogNormal(self._sigma), alpha)
+    product, sampler = UniformLogNormal, uniform_lognormal
 
 
 __all__ = ["SmoothLaplaceLogNormal", "SmoothUniformLogNormal"]
