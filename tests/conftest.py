@@ -1,10 +1,10 @@
-"""Fixtures that several rooms share: the engines, one Spark session each for the whole run."""
+"""Fixtures that several rooms share: the engines, one Spark session each for the whole run; and budgets."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -58,3 +58,14 @@ def spark_connect() -> Iterator[Any]:
     session = SparkSession.builder.remote("local[2]").config("spark.sql.shuffle.partitions", "2").getOrCreate()
     yield session
     session.stop()
+
+
+@pytest.fixture(params=["memory", "ledger"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
+    """Opens a budget in memory, or one in a ledger: the same things must hold of both."""
+    import dpframe as dp
+
+    if request.param == "memory":
+        return dp.Budget
+    pytest.importorskip("sqlalchemy")
+    return lambda *total, **named: dp.Budget(*total, **named, ledger=f"sqlite:///{tmp_path}/p.db", name="members")

@@ -18,19 +18,13 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+from budgets import TABLE, charge
 
 import dpframe as dp
 from dpframe.accounting import Exact, ambient, cost
 from dpframe.backends import pandas as backend
 from dpframe.errors import BudgetExceededError, DataPlaneError, InvalidCostError, MissingBoundError, NoBudgetError
-
-TABLE = pd.DataFrame({"user": ["u", "v"], "x": [1.0, 2.0]})
-
-
-def charge(budget: dp.Budget, **named: object) -> None:
-    budget.charge([cost(**named)], "query", "mechanism")
 
 
 def number(draw: random.Random) -> tuple[object, Fraction]:
