@@ -16,7 +16,7 @@ from dpframe.expected import errors
 from dpframe.explain import Shown, explanation
 from dpframe.keys import Keys, for_columns, grouping
 from dpframe.openbounds import release_open, widest
-from dpframe.plan import Bound, Cut, GroupBound, Number, RowBound, Schema, Type, at_least_one
+from dpframe.plan import Bound, Cut, GroupBound, Number, RowBound, Schema, Type, at_least_one, misnamed
 from dpframe.query import Plan, Question
 from dpframe.release import release
 from dpframe.selection import release_found
@@ -181,10 +181,9 @@ class PrivateFrame(Direct, Beyond, Shown):
         for old in columns:
             schema[old]
         renamed = tuple(replace(column, name=columns.get(column.name, column.name)) for column in schema)
-        names = [column.name for column in renamed]
-        twice = next((name for name in names if names.count(name) > 1 or not isinstance(name, str)), None)
-        if twice is not None:
-            raise PlanError(f"After the rename {twice!r} would not be one column's name: choose another.")
+        bad = misnamed([column.name for column in renamed])
+        if bad is not None:
+            raise PlanError(f"After the rename {bad} would not be one column's name: choose another.")
         return self._with(schema=Schema(renamed, schema.width))
 
     def bound(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dpframe.errors import ColumnTypeError, PlanError, UnknownColumnError
-from dpframe.plan import Bound, Column, GroupBound, Join, Schema, Type, at_least_one
+from dpframe.plan import Bound, Column, GroupBound, Join, Schema, Type, at_least_one, misnamed
 from dpframe.query import Plan
 from dpframe.stages import KeepRows, Match, Stage
 from dpframe.steps import GROUPED, names
@@ -197,10 +197,9 @@ def _beside(
     """The columns of both tables, with suffixes for those that share a name and are not joined on."""
     columns = [replace(c, name=f"{c.name}_left") if c.name in types and c.name not in keys else c for c in ours]
     columns += [replace(c, name=f"{c.name}_right") if c.name in ours else c for c in brought]
-    names_now = [column.name for column in columns]
-    twice = next((name for name in names_now if names_now.count(name) > 1), None)
-    if twice is not None:
-        raise PlanError(f"After the join two columns would be called {twice!r}: rename one before it.")
+    bad = misnamed([column.name for column in columns])
+    if bad is not None:
+        raise PlanError(f"After the join two columns would be called {bad}: rename one before it.")
     return tuple(columns)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -103,6 +103,17 @@ class Schema:
     def keep(self, names: Iterable[str]) -> Schema:
         """The schema with the named columns only, in the order given."""
         return replace(self, columns=tuple(self[name] for name in names))
+
+
+def misnamed(names: Sequence[object]) -> str | None:
+    """The first name, as Python writes it, that is no text or that two columns have.
+
+    Examples
+    --------
+    >>> misnamed(["a", "b", None]), misnamed(["a", "b", "b"]), misnamed(["a", "b"])
+    ('None', "'b'", None)
+    """
+    return next((repr(name) for name in names if not isinstance(name, str) or names.count(name) > 1), None)
 
 
 @dataclass(frozen=True)

@@ -260,6 +260,7 @@ def test_what_no_algebra_can_do_is_refused() -> None:
         lambda: keys["a", "a"],
         lambda: keys.rename({"a": "b"}),
         lambda: keys.rename({"a": 3}),  # type: ignore[dict-item]
+        lambda: keys.rename({"a": None}),  # type: ignore[dict-item]
         lambda: keys.rename("a"),  # type: ignore[arg-type]
     ):
         with pytest.raises(KeysError):

@@ -17,7 +17,7 @@ import pyarrow as pa
 from dpframe.errors import ColumnTypeError, KeysError, UnknownColumnError
 from dpframe.keys import algebra
 from dpframe.keys.factor import ARROW, MOST_KEYS, Cells, Factor
-from dpframe.plan import Schema, Type, Value
+from dpframe.plan import Schema, Type, Value, misnamed
 
 MOST_FOUND = 16
 """Columns of groups that are found: their addresses are chains of hashes over all of them."""
@@ -188,10 +188,9 @@ class Keys:
         if not isinstance(columns, Mapping):
             raise KeysError(f".rename() takes a mapping from old to new names, not {columns!r}.")
         self._know(columns)
-        new = [columns.get(name, name) for name in self.columns]
-        twice = next((name for name in new if new.count(name) > 1 or not isinstance(name, str)), None)
-        if twice is not None:
-            raise KeysError(f"After the rename {twice!r} would not be one column's name: choose another.")
+        bad = misnamed([columns.get(name, name) for name in self.columns])
+        if bad is not None:
+            raise KeysError(f"After the rename {bad} would not be one column's name: choose another.")
         return Keys(
             tuple(
                 replace(factor, domains={columns.get(name, name): domain for name, domain in factor.domains.items()})

@@ -36,6 +36,7 @@ STEPS: list[tuple[str, Callable[[Any], Any], type[errors.DPFrameError], str]] = 
     ("unknown in groupby", lambda p: p.groupby("nope", keys=["a"]), errors.UnknownColumnError, "nope"),
     ("unknown in mean", lambda p: p.mean("nope", 0, 1), errors.UnknownColumnError, "nope"),
     ("rename onto another", lambda p: p.rename({"x": "i"}), errors.PlanError, "'i'"),
+    ("rename to nothing", lambda p: p.rename({"x": None}), errors.PlanError, "None"),
     ("aggregate in filter", lambda p: p.filter("sum(x) > 3"), errors.ExpressionError, r"\.agg"),
     ("rand", lambda p: p.assign(y="rand()"), errors.ExpressionError, "rand"),
     ("sub-query", lambda p: p.filter("x in (select 1)"), errors.ExpressionError, "list of values"),
