@@ -195,7 +195,7 @@ def _whole(factors: Sequence[Factor], why: str) -> Factor:
 
 def covers(factor: Factor, keys: Factors) -> bool:
     """Whether the values of all keys, in the columns of the factor, are among its rows."""
-    parts = [part.onto([n for n in part.domains if n in factor.domains]) for part in touching(keys, factor.domains)]
+    parts = _within(keys, factor)
     if size(parts) > len(factor):
         return False
     whole = _whole(parts, "")
@@ -205,9 +205,14 @@ def covers(factor: Factor, keys: Factors) -> bool:
 def _possible(factor: Factor, keys: Factors) -> Factor:
     """The rows of a factor whose values the keys' own factors have, each by itself."""
     positions, mask = factor.positions, np.ones(len(factor), bool)
-    for part in touching(keys, factor.domains):
-        mask &= part.onto([n for n in part.domains if n in factor.domains]).holds(factor.domains, positions)
+    for part in _within(keys, factor):
+        mask &= part.holds(factor.domains, positions)
     return factor.where(mask)
+
+
+def _within(keys: Factors, factor: Factor) -> list[Factor]:
+    """The factors of keys, each over those of its columns that another factor has too."""
+    return [part.onto([n for n in part.domains if n in factor.domains]) for part in touching(keys, factor.domains)]
 
 
 def _agreeing(ours: Factors, theirs: Factors) -> None:
