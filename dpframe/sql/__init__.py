@@ -21,7 +21,7 @@ from dpframe.sql.cut import cut_expression, cut_labels
 from dpframe.sql.grammar import read
 from dpframe.sql.limits import limits
 from dpframe.sql.missing import EMPTY, clamped, equals, filled, fitting, infinities, is_not_infinite, is_present
-from dpframe.sql.terms import article, spark_literal, stored, usable
+from dpframe.sql.terms import article, expressed, spark_literal, usable
 
 __all__ = [
     "EMPTY",
@@ -69,10 +69,10 @@ def scalar(text: str, schema: Schema) -> Expression:
     >>> value.spark, value.duckdb
     ('try_add(c0, 1L)', 'TRY_CAST(CAST(c0 AS HUGEINT) + CAST(1 AS HUGEINT) AS BIGINT)')
     """
-    term = stored(usable(read(text, schema), "An expression"))
+    term = usable(read(text, schema), "An expression")
     if term.type is None:
         raise ExpressionError(f"{text!r} is null and has no type. Give it one: cast(null as bigint).")
-    return Expression(text, term.type, term.nullable, term.reads, term.spark, term.duckdb)
+    return expressed(text, term)
 
 
 def predicate(text: str, schema: Schema) -> Expression:
@@ -118,10 +118,7 @@ def conjuncts(text: str, schema: Schema) -> tuple[Expression, ...]:
     ['(c0 > CAST(3 AS BIGINT))', "(c1 = 'CH')"]
     """
     predicate(text, schema)
-    return tuple(
-        Expression(term.shown, Type.BOOLEAN, term.nullable, term.reads, term.spark, term.duckdb)
-        for term in grammar.conjuncts(text, schema)
-    )
+    return tuple(expressed(term.shown, term) for term in grammar.conjuncts(text, schema))
 
 
 def proves_present(text: str, schema: Schema) -> frozenset[str]:

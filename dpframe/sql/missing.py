@@ -15,7 +15,7 @@ from dpframe.errors import BoundsError, ColumnTypeError
 from dpframe.plan import Column, Expression, Number, Type, Value, in_utc
 from dpframe.sql.functions import branches, call, is_missing, negate
 from dpframe.sql.grammar import compare
-from dpframe.sql.terms import EPOCH, Term, article, column_term, literal_term, stored, usable
+from dpframe.sql.terms import EPOCH, article, column_term, expressed, literal_term, usable
 
 EMPTY: dict[Type, Value | float] = {
     Type.INTEGER: 0,
@@ -37,7 +37,7 @@ def is_present(column: Column) -> Expression:
     '(NOT (c0 IS NULL))'
     """
     term = column_term(column)
-    return _expression(f"{term.shown} is not null", negate(is_missing(term)))
+    return expressed(f"{term.shown} is not null", negate(is_missing(term)))
 
 
 def equals(column: Column, value: Value) -> Expression:
@@ -55,9 +55,9 @@ def equals(column: Column, value: Value) -> Expression:
     """
     term = usable(column_term(column), "=")
     if value is None:
-        return _expression(f"{term.shown} is null", is_missing(term))
+        return expressed(f"{term.shown} is null", is_missing(term))
     literal = literal_term(fitting(column, value))
-    return _expression(f"{term.shown} = {literal.shown}", compare("=", term, literal))
+    return expressed(f"{term.shown} = {literal.shown}", compare("=", term, literal))
 
 
 def is_not_infinite(column: Column) -> Expression:
@@ -70,7 +70,7 @@ def is_not_infinite(column: Column) -> Expression:
     """
     term = column_term(_number(column))
     finite = compare("<=", call("abs", [term]), literal_term(sys.float_info.max))
-    return _expression(f"{term.shown} is not infinite", call("coalesce", [finite, literal_term(True)]))
+    return expressed(f"{term.shown} is not infinite", call("coalesce", [finite, literal_term(True)]))
 
 
 def filled(column: Column, value: object) -> Expression:
@@ -89,7 +89,7 @@ def filled(column: Column, value: object) -> Expression:
     'coalesce(c0, 18L)'
     """
     term, standing = usable(column_term(column), "fill_null"), literal_term(fitting(column, value))
-    return _expression(f"coalesce({term.shown}, {standing.shown})", call("coalesce", [term, standing]))
+    return expressed(f"coalesce({term.shown}, {standing.shown})", call("coalesce", [term, standing]))
 
 
 def clamped(column: Column, low: Number, high: Number) -> Expression:
@@ -102,10 +102,10 @@ def clamped(column: Column, low: Number, high: Number) -> Expression:
     """
     term, most = column_term(_number(column)), sys.float_info.max
     if column.type is Type.INTEGER:
-        return _expression(term.shown, term)
+        return expressed(term.shown, term)
     infinite = [compare(">", term, literal_term(most)), compare("<", term, literal_term(-most))]
     value = branches("case", infinite, [literal_term(float(high)), literal_term(float(low)), term])
-    return _expression(f"{term.shown}, infinities as {low:g} and {high:g}", value)
+    return expressed(f"{term.shown}, infinities as {low:g} and {high:g}", value)
 
 
 def fitting(column: Column, value: object) -> Value | float:
@@ -174,9 +174,3 @@ def _number(column: Column) -> Column:
     if column.type not in (Type.INTEGER, Type.FLOAT):
         raise ColumnTypeError(f"{column.name!r} is {article(column.type)}: only numbers can be infinite.")
     return column
-
-
-def _expression(text: str, term: Term) -> Expression:
-    term = stored(term)
-    assert term.type is not None
-    return Expression(text, term.type, term.nullable, term.reads, term.spark, term.duckdb)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dpframe.errors import ColumnTypeError, ExpressionError
-from dpframe.plan import Column, Type, in_utc
+from dpframe.plan import Column, Expression, Type, in_utc
 
 Literal = str | int | float | bool | datetime.date | datetime.datetime | None
 
@@ -299,11 +299,12 @@ def day_of(moment: Term) -> Term:
     )
 
 
-def stored(term: Term) -> Term:
-    """The term as a column holds it: of microseconds, the timestamp itself."""
-    if term.type is not Type.TIMESTAMP:
-        return term
-    return replace(term, spark=f"timestamp_micros({term.spark})", duckdb=f"make_timestamp({term.duckdb})")
+def expressed(text: str, term: Term) -> Expression:
+    """What a step of the plan is told of a typed term that ``text`` writes: of microseconds, the timestamp itself."""
+    if term.type is Type.TIMESTAMP:
+        term = replace(term, spark=f"timestamp_micros({term.spark})", duckdb=f"make_timestamp({term.duckdb})")
+    assert term.type is not None
+    return Expression(text, term.type, term.nullable, term.reads, term.spark, term.duckdb)
 
 
 def common(terms: Sequence[Term], where: str) -> tuple[Type | None, list[Term]]:
