@@ -72,11 +72,6 @@ class TruncatedGeometric:
     def calibrate(cls, epsilon: Fraction, delta: Fraction, groups: int, rows: int, total: int) -> TruncatedGeometric:
         """The law for a unit with rows in at most ``groups`` groups, at most ``rows`` in each and ``total`` in all.
 
-        Raises
-        ------
-        MechanismError
-            When no group would be shown but by thousands of millions of rows.
-
         Examples
         --------
         >>> TruncatedGeometric.calibrate(Fraction(1), Fraction(1, 100), groups=10, rows=3, total=30)
@@ -94,7 +89,13 @@ class TruncatedGeometric:
 
     @cached_property
     def chances(self) -> Words:
-        """Of 0, 1, … steps in multiples of 2⁻⁶³, up to the first that is certain."""
+        """Of 0, 1, … steps in multiples of 2⁻⁶³, up to the first that is certain.
+
+        Raises
+        ------
+        MechanismError
+            When no group would be shown, or none of up to a million steps with certainty.
+        """
         mp = context()
         mp.prec = 192
         grows = floor(mp, mp.exp(mp.mpf(self.epsilon.numerator) / self.epsilon.denominator) * (1 << 64)) - 1

@@ -44,11 +44,8 @@ CLOCK = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day"
 
 def clock(name: str, args: Sequence[Term]) -> Term:
     """The hour, minute or second of a timestamp."""
-    moment, within = (
-        argument(args[0], TIMESTAMP, name),
-        {"hour": DAY, "minute": CLOCK["hour"], "second": CLOCK["minute"]},
-    )
-    spark, duckdb = since(moment, within[name])
+    moment = argument(args[0], TIMESTAMP, name)
+    spark, duckdb = since(moment, {"hour": DAY, "minute": CLOCK["hour"], "second": CLOCK["minute"]}[name])
     spark, duckdb = f"({spark} div {CLOCK[name]}L)", f"({duckdb} // CAST({CLOCK[name]} AS BIGINT))"
     return derive(f"{name}(...)", INTEGER, spark, duckdb, [moment], nullable=False)
 
