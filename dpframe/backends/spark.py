@@ -16,6 +16,7 @@ from dpframe.backends.base import Choose, Keep, NoiseTask, Request, Rows, Sums
 from dpframe.backends.spark_found import find as find_rows
 from dpframe.backends.spark_rows import local, on_spark, plain, sums
 from dpframe.backends.spark_spread import finished
+from dpframe.backends.spark_tasks import handed_quickly
 from dpframe.backends.table import noisy
 from dpframe.errors import PlanError, StoppedSessionError
 from dpframe.plan import Column, Schema, Type
@@ -93,7 +94,9 @@ def sends(function: Callable[..., Any]) -> None:
 
 def aggregate(frame: Any, request: Request, keep: Keep | None = None) -> Sums:
     """The exact statistics of a frame, on the driver: those of public groups that have any row, or of fewer."""
-    found = sums(plain(frame), request, keep).toArrow().sort_by("cell")
+    rows = plain(frame)
+    with handed_quickly(rows.sparkSession, request):
+        found = sums(rows, request, keep).toArrow().sort_by("cell")
     values = [found[f"s{at}"].to_numpy() for at in range(len(request.statistics))]
     return Sums(found["cell"].to_numpy(), np.array(values, np.int64).reshape(len(values), -1))
 
@@ -105,7 +108,9 @@ def spreads(frame: Any, cells: int) -> bool:
 
 def spread(frame: Any, request: Request, rows: Rows, info: str) -> Any:
     """The frozen answer, finished by the executors and kept there; see :mod:`dpframe.backends.spark_spread`."""
-    answer = finished(sums(plain(frame), request), len(request.statistics), len(request.keys), rows)
+    ours = plain(frame)
+    with handed_quickly(ours.sparkSession, request):
+        answer = finished(sums(ours, request), len(request.statistics), len(request.keys), rows)
     answer = _carrying(answer, answer.columns, info)
     return answer.pandas_api() if on_spark(frame) else answer
 

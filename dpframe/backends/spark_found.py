@@ -24,6 +24,7 @@ from dpframe.backends.spark_runs import FIELDS as RUNS
 from dpframe.backends.spark_runs import apart, beside, chosen, gathered, narrow
 from dpframe.backends.spark_spread import fields, handed_over
 from dpframe.backends.spark_stages import SPARK, for_spark
+from dpframe.backends.spark_tasks import handed_quickly, tasks
 
 
 def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
@@ -36,7 +37,7 @@ def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
         found += [f"s{at} bigint" for at in range(len(request.statistics))] + value_fields(request)
         found += RUNS if request.lines else []
         dealt, inner, schema = by_unit(rows, request)
-        rows = dealt.mapInArrow(partial(_task, inner, schema), ", ".join(found))
+        rows = tasks(dealt, partial(_task, inner, schema), ", ".join(found))
     else:
         rows = apart(rows, added(request), request) if request.lines else rows.selectExpr(*request.by, *added(request))
     if request.lines:
@@ -46,7 +47,8 @@ def find(frame: Any, request: Request, choose: Choose) -> pa.Table:
         sums, task = rows.groupBy(*request.by).agg(*together), _choose
     nothing = choose(empty(request), np.zeros((len(request.statistics), 0), np.int64))
     # Only what a task needs: a step may hold a frame, which cannot be sent.
-    shown = sums.mapInArrow(partial(task, choose, narrow(request)), fields(nothing)).toArrow()
+    with handed_quickly(frame.sparkSession, request):
+        shown = tasks(sums, partial(task, choose, narrow(request)), fields(nothing)).toArrow()
     return shown.rename_columns(nothing.column_names).cast(nothing.schema)
 
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from dpframe.backends.base import Request
 from dpframe.backends.bounds import Parts, by_part, needed
+from dpframe.backends.spark_tasks import Run, tasks
 from dpframe.keys import ARROW, Keys
 
 CHUNK = 1 << 17
@@ -40,14 +41,17 @@ class Packing:
         The columns of a packet.
     places
         For each part the integer that Spark's hash partitioning sends to a partition of its own.
+    first
+        What is done with the batches of a task before they are dealt.
     """
 
     deal: Deal
     schema: pa.Schema
     places: tuple[int, ...]
+    first: Run = iter
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for chunk in _chunks(batches):
+        for chunk in chunks(self.first(batches)):
             table, part = self.deal(chunk, len(self.places))
             order, ends = by_part(part, len(self.places))
             columns = [pc.take(table[name], pa.array(order)).combine_chunks() for name in self.schema.names]
@@ -62,10 +66,10 @@ class Packing:
             )
 
 
-def packed(rows: Any, deal: Deal, schema: pa.Schema) -> Any:
+def packed(rows: Any, deal: Deal, schema: pa.Schema, first: Run = iter) -> Any:
     """Packets of the rows, those of each part in a partition of its own; lazy. See :class:`Packing`."""
-    packing = Packing(deal, schema, places(int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))))
-    return rows.mapInArrow(packing, "place int, packet binary").repartition("place")
+    packing = Packing(deal, schema, places(int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))), first)
+    return tasks(rows, packing, "place int, packet binary").repartition("place")
 
 
 def narrowed(request: Request) -> tuple[Request, pa.Schema]:
@@ -76,7 +80,7 @@ def narrowed(request: Request) -> tuple[Request, pa.Schema]:
     return replace(request, steps=(), types=types, keys=Keys(()), ranking=None), schema
 
 
-def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+def chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """The rows in tables of about ``CHUNK``."""
     waiting, rows = list[pa.RecordBatch](), 0
     for batch in batches:

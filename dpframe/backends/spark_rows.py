@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, assert_never
 
@@ -26,7 +25,8 @@ from dpframe.backends.spark_packets import PACKET, narrowed, packed, unpacked
 from dpframe.backends.spark_runs import FIELDS as RUNS
 from dpframe.backends.spark_runs import apart, beside, met
 from dpframe.backends.spark_stages import SPARK, staged
-from dpframe.backends.spark_totals import kept, totals
+from dpframe.backends.spark_tasks import ROWS, settings, tasks
+from dpframe.backends.spark_totals import added_up, kept, totals
 from dpframe.errors import ExpressionError
 from dpframe.keys import MOST_CELLS, Factor, Keys
 from dpframe.lines import Quantile
@@ -42,6 +42,9 @@ INLINE = 32
 
 BROADCAST = 1_000_000
 """Up to so many listed keys are sent whole to every executor; how more are joined is left to Spark."""
+
+SCATTERED = 10_000
+"""Bounded sums of more cells than this are added up in packets: every task has some of nearly all of them."""
 
 FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The microseconds since 1970 of the first and the last moment of the calendar that both engines share."""
@@ -61,17 +64,25 @@ def sums(frame: Any, request: Request, keep: Keep | None = None) -> Any:
     from pyspark.sql import functions as F
 
     rows = located(columns(frame, request), request.keys)
-    if request.keys.size > MOST_CELLS and not request.bounds and not request.distinct and not request.lines:
-        return totals(rows, request, keep)
+    alone = not request.distinct and not request.lines
     if request.bounds:
-        rows = _bounded(rows, request)
+        rows, narrow, schema = by_unit(rows, request)
+        work = partial(_task, narrow, schema, request.keys.size)
+        if alone and request.keys.size > SCATTERED:
+            return totals(rows, work, len(request.statistics), keep)
+        names = [f"{name} bigint" for name in ["cell", *(f"s{at}" for at in range(len(request.statistics)))]]
+        rows = tasks(rows, work, ", ".join([*names, *value_fields(request), *(RUNS if request.lines else [])]))
+    elif alone and request.keys.size > MOST_CELLS:
+        narrow, schema = narrowed(request)
+        work = partial(added_up, narrow, schema, request.keys.size)
+        return totals(rows.select(*schema.names), work, len(request.statistics), keep)
     else:
         rows = apart(rows, added(request), request) if request.lines else rows.selectExpr("cell", *added(request))
     if request.lines:
         found = met(rows, request)
     else:
         found = rows.groupBy("cell").agg(*(F.expr(text).alias(name) for name, text in put_together(request).items()))
-    return found if keep is None else found.mapInArrow(partial(kept, keep), found.schema)
+    return found if keep is None else tasks(found, partial(kept, keep), found.schema)
 
 
 def added(request: Request) -> list[str]:
@@ -231,16 +242,6 @@ def _value(ref: str, type_: Type) -> str:
     return f"CASE WHEN NOT isnan({ref}) THEN {ref} + 0D END" if type_ is Type.FLOAT else ref
 
 
-def _bounded(rows: Any, request: Request) -> Any:
-    """Partial sums by cell of the rows that stay within their unit's bounds; lazy."""
-    names = ["cell", *(f"s{at}" for at in range(len(request.statistics)))]
-    fields = ", ".join(
-        [*(f"{name} bigint" for name in names), *value_fields(request), *(RUNS if request.lines else [])]
-    )
-    dealt, narrow, schema = by_unit(rows, request)
-    return dealt.mapInArrow(partial(_task, narrow, schema, request.keys.size), fields)
-
-
 def by_unit(rows: Any, request: Request) -> tuple[Any, Request, pa.Schema]:
     """Packets of what is left of the rows, a unit's rows in one partition; and what tasks must know to unpack them."""
     narrow, schema = narrowed(request)
@@ -282,22 +283,6 @@ def local(session: Any, table: pa.Table) -> Any:
     table = table.cast(pa.schema(zoned))
     if table.num_rows <= LOCAL or not hasattr(session, "_jsc"):
         return session.createDataFrame(table)
-    with _kept_as_arrow(session):
+    # Classic Spark holds a table as Arrow, in few slices, rather than turn every row into one of the plan.
+    with settings(session, {"spark.sql.execution.arrow.localRelationThreshold": "0b", ROWS: "100000"}):
         return session.createDataFrame(table)
-
-
-@contextmanager
-def _kept_as_arrow(session: Any) -> Iterator[None]:
-    """Let classic Spark hold a table as Arrow, in few slices, rather than turn every row into one of the plan."""
-    wanted = {
-        "spark.sql.execution.arrow.localRelationThreshold": "0b",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
-    }
-    before = {name: session.conf.get(name, None) for name in wanted}
-    try:
-        for name, value in wanted.items():
-            session.conf.set(name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            session.conf.unset(name) if value is None else session.conf.set(name, value)

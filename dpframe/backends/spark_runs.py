@@ -19,6 +19,7 @@ from dpframe.backends import exact
 from dpframe.backends.base import Ints, Request, Sums
 from dpframe.backends.distinct import BATCH, CELL, put_together, value_types
 from dpframe.backends.runs import choices, counted, runs_of, standing
+from dpframe.backends.spark_tasks import tasks
 from dpframe.keys import Keys
 from dpframe.lines import Line
 from dpframe.plan import Type
@@ -83,7 +84,7 @@ def beside(
 def met(rows: Any, request: Request) -> Any:
     """The exact sums and the chosen positions of every cell, once each: columns ``cell``, ``s0``, …; lazy."""
     fields = ", ".join(f"{name} bigint" for name in [CELL, *put_together(request)])
-    return gathered(rows, request).mapInArrow(partial(_task, narrow(request)), fields)
+    return tasks(gathered(rows, request), partial(_task, narrow(request)), fields)
 
 
 def narrow(request: Request) -> Request:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from dpframe.backends.base import Ints, Rows
 from dpframe.backends.spark_packets import places
 from dpframe.backends.spark_stages import for_spark
+from dpframe.backends.spark_tasks import tasks
 
 RUN = 1 << 19
 """Cells of one task: 4 MB a statistic."""
@@ -75,7 +76,7 @@ def finished(sums: Any, statistics: int, cells: int, rows: Rows) -> Any:
     every = sums.sparkSession.range(0, runs, 1, 1).selectExpr(f"id * {RUN}L AS cell", *["0L"] * statistics)
     place = F.expr(f"array({', '.join(map(str, places(runs)))})[CAST(cell DIV {RUN}L AS int)]")
     placed = sums.union(every).repartition(runs, place)
-    answer = placed.mapInArrow(Run(rows, statistics, cells, RUN), fields(empty)).localCheckpoint(eager=True)
+    answer = tasks(placed, Run(rows, statistics, cells, RUN), fields(empty)).localCheckpoint(eager=True)
     return answer.toDF(*empty.column_names)
 
 

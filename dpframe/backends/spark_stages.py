@@ -16,6 +16,7 @@ from dpframe.backends import exact
 from dpframe.backends.base import Request
 from dpframe.backends.calls import BATCH, applied
 from dpframe.backends.keeping import staying
+from dpframe.backends.spark_tasks import tasks
 from dpframe.keys import ARROW
 from dpframe.plan import Type
 from dpframe.stages import Apply, KeepGroups, KeepRows
@@ -42,9 +43,9 @@ def staged(rows: Any, step: Apply | KeepRows | KeepGroups, request: Request) -> 
     if isinstance(step, Apply):
         types = {ref: type_ for ref, type_ in types.items() if ref in step.passes} | dict(step.adds)
         if step.id is None:
-            return rows.mapInArrow(partial(_mapped, step), _fields(types))
+            return tasks(rows, partial(_mapped, step), _fields(types))
         rows = rows.where(f"{step.id} IS NOT NULL").repartition(step.id)
-        return rows.mapInArrow(partial(_mapped_together, step), _fields(types))
+        return tasks(rows, partial(_mapped_together, step), _fields(types))
     if isinstance(step, KeepRows):
         rows = rows.repartition(*(column.ref for column in step.by))
     elif isinstance(step, KeepGroups):
@@ -52,7 +53,7 @@ def staged(rows: Any, step: Apply | KeepRows | KeepGroups, request: Request) -> 
     else:
         assert_never(step)
     narrow = request.of(types=types, sources={})
-    return rows.mapInArrow(partial(_kept, step, narrow), _fields(types))
+    return tasks(rows, partial(_kept, step, narrow), _fields(types))
 
 
 def _fields(types: dict[str, Type]) -> str:

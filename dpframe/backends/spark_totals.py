@@ -17,36 +17,41 @@ import pyarrow as pa
 from dpframe.backends import exact
 from dpframe.backends.base import Keep, Request, Sums
 from dpframe.backends.bounds import Parts
-from dpframe.backends.spark_packets import narrowed, packed, unpacked
+from dpframe.backends.distinct import rows_of
+from dpframe.backends.spark_packets import chunks, packed, unpacked
+from dpframe.backends.spark_tasks import Run, tasks
 from dpframe.kernels.codes import Table
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """2⁶⁴ over the golden ratio, as in Fibonacci hashing (Knuth, volume 3, section 6.4)."""
 
 
-def totals(rows: Any, request: Request, keep: Keep | None) -> Any:
+def totals(rows: Any, work: Run, statistics: int, keep: Keep | None) -> Any:
     """The exact statistics by cell, as :func:`dpframe.backends.spark_rows.sums` gives them; lazy.
 
     Parameters
     ----------
-    rows
-        A Spark frame of ``cell`` and the columns that adding up reads.
+    rows, work
+        A Spark frame, and the partial sums of the batches that a task has of it: batches of ``cell``, ``s0``, ….
     """
-    narrow, read = narrowed(request)
-    sums = pa.schema(dict.fromkeys(["cell", *(f"s{at}" for at in range(len(request.statistics)))], pa.int64()))
-    dealt = packed(rows.select(*read.names), partial(_added_up, narrow, read, sums, request.keys.size), sums)
-    return dealt.mapInArrow(partial(_total, sums, keep), ", ".join(f"{name} bigint" for name in sums.names))
+    sums = pa.schema(dict.fromkeys(["cell", *(f"s{at}" for at in range(statistics))], pa.int64()))
+    dealt = packed(rows, _by_cell, sums, work)
+    return tasks(dealt, partial(_total, sums, keep), ", ".join(f"{name} bigint" for name in sums.names))
 
 
-def _added_up(
-    request: Request, read: pa.Schema, sums: pa.Schema, cells: int, rows: pa.Table, parts: int
-) -> tuple[pa.Table, Parts]:
-    """The sums of a chunk of rows, and the part of each: that of its cell."""
-    table = rows.cast(read)
-    found = exact.add_up(exact.canonical(table, request), table["cell"].to_numpy(), request, n=cells)
-    mixed = (found.cells.view(np.uint64) * _GOLDEN) >> np.uint64(32)
-    part = ((mixed * np.uint64(parts)) >> np.uint64(32)).astype(np.min_scalar_type(parts))
-    return pa.table([found.cells, *found.values], schema=sums), part
+def added_up(
+    request: Request, schema: pa.Schema, cells: int, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Partial sums of the rows of a task, a chunk at a time."""
+    for rows in chunks(batches):
+        table, cell = exact.canonical(rows.cast(schema), request), rows["cell"].to_numpy()
+        yield from rows_of(exact.add_up(table, cell, request, n=cells), table, cell, request)
+
+
+def _by_cell(sums: pa.Table, parts: int) -> tuple[pa.Table, Parts]:
+    """The sums, and the part of each: that of its cell."""
+    mixed = (sums["cell"].to_numpy().view(np.uint64) * _GOLDEN) >> np.uint64(32)
+    return sums, ((mixed * np.uint64(parts)) >> np.uint64(32)).astype(np.min_scalar_type(parts))
 
 
 def _total(sums: pa.Schema, keep: Keep | None, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
