@@ -223,7 +223,8 @@ def objects(values: list[Any]) -> Any:
     column = np.empty(len(values), object)
     for at, value in enumerate(values):
         column[at] = value
-    return column
+    # Named, or pandas 3 would look at the values and make text of them, which surrogates cannot be.
+    return pd.Series(column, dtype=object)
 
 
 def arrow(type_: pa.DataType) -> Callable[[list[Any]], Any]:
@@ -252,6 +253,7 @@ FAMILIES = [
     Family("bool", "boolean", lambda v: np.array(v, bool), [True, False], [True, False]),
     Family("boolean", "boolean", lambda v: pd.array(v, dtype="boolean"), [True, False], [True, None], spark=False),
     Family("object text", "text", objects, ["p", "q", "r"], [*TEXTS, None]),
+    Family("str", "text", lambda v: pd.Series(v, dtype="str"), ["p", "q", "r"], [*TEXTS, None], spark=False),
     Family("surrogates", "text", objects, ["p", "q", "r"], SURROGATES, spark=False),
     Family("object", "text", objects, ["p", "q", "r"], OBJECTS, spark=False),
     Family("arrow text", "text", arrow(pa.string()), ["p", "q"], [*TEXTS[:40], None], spark=False),
