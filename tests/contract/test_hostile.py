@@ -50,6 +50,7 @@ KINDS: dict[str, dict[str, Chain]] = {
         "quantiles": lambda f: f.dp.protect().agg(
             q=dp.quantile("c", [0.1, 0.5], 0, 9), low=dp.min("c", 0, 9), high=dp.max("c", 0, 9)
         ),
+        "found quantiles": lambda f: f.dp.protect().groupby("level").quantile("c", [0.1, 0.5], 0, 9),
         "histogram": lambda f: f.dp.protect().histogram("c", [0, 1, 5]),
         "arithmetic": lambda f: f.dp.protect().assign(y="c * c + 1 / c - c % 3").sum("y", 0, 5),
         "casts": lambda f: f.dp.protect().assign(y="CAST(CAST(CAST(c AS BIGINT) AS STRING) AS BIGINT)").sum("y", 0, 5),
