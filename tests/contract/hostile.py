@@ -32,14 +32,13 @@ class Family:
 
     def frame(self, values: list[Any]) -> pd.DataFrame:
         """The column ``c`` of those values beside others that are ordinary."""
-        n, column = len(values), self.column(values)
+        n = len(values)
         return pd.DataFrame(
             {
                 "user": pd.Series([f"u{at % 5}" for at in range(n)], dtype=object),
                 "level": pd.Series(["ab"[at % 2] for at in range(n)], dtype=object),
                 "x": np.arange(n, dtype=np.float64),
-                # Its own dtype: pandas 3 makes text of objects that look like it, and fails where they are none.
-                "c": pd.Series(column, index=range(n), dtype=column.dtype),
+                "c": pd.Series(self.column(values), index=range(n)),
             }
         )
 
