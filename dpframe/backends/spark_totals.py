@@ -1,8 +1,8 @@
-"""Sums by cell of a key set too large to write down, on Spark: cells that hold rows are scattered, and nearly as many.
+"""Sums by cell where cells are many, on Spark: of key sets too large to write down, and of bounded rows.
 
 Spark's own aggregation keeps a hash table of all cells before the shuffle, where little meets, and another one after
-it. Here a task adds up a chunk of rows at a time and sends the sums on in packets, by cell; what meets is added up by
-the kernels, and of that only cells that may come out are handed over.
+it. Here a task adds up a chunk of rows at a time, or the rows that stay within bounds, and sends the sums on in
+packets, by cell; what meets is added up by the kernels, and of that only cells that may come out are handed over.
 """
 
 from __future__ import annotations
