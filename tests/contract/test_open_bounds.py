@@ -83,7 +83,7 @@ def test_one_charge_of_exactly_the_cost(engine: Engine, cost: dict[str, Any], fi
     assert engine.rows(answer)["age_sum"].dtype == np.int64
 
 
-def test_the_scale_is_that_of_the_rest_at_the_bounds_found(engine: Engine) -> None:
+def test_the_scale_is_that_of_the_rest_at_the_bounds_found(engine: Engine, fixed_key: bytes) -> None:
     private = engine.frame(table()).dp.protect()
     budget = dp.Budget(epsilon=2)
     info = private.sum("age").release(epsilon=2, budget=budget).dp.release_info()
