@@ -206,26 +206,26 @@ def _down(slope: Fraction) -> float:
     return rounded if Fraction(rounded) <= slope else math.nextafter(rounded, 0)
 
 
-@lru_cache(maxsize=256)
 def variances(parts: tuple[int, ...], slopes: tuple[float, ...]) -> tuple[float, ...]:
     """The variance of each quantile's rank, where rows stand about as far apart from each other.
 
-    A choice then is off by a Laplace variate of scale 1/c; those of the ends of its stretch count in proportion.
+    A choice then is off by a Laplace variate of scale 1/c, of variance 2/c².
     """
-    found: dict[int, float] = {}
-    for node, c in zip(tree(parts), slopes, strict=True):
-        part = float(node.part)
-        ends = (1 - part) ** 2 * found.get(node.begin - 1, 0.0) + part**2 * found.get(node.end, 0.0)
-        found[node.at] = 2 / c**2 + ends
-    return tuple(found[at] for at in range(len(parts)))
+    return tuple(2 * squared for squared in _errors(parts, slopes, 2))
+
+
+def furthest(parts: tuple[int, ...], slopes: tuple[float, ...]) -> tuple[float, ...]:
+    """How far off the rank of each quantile is if every choice is off by the logarithm of 1/e, in its own scale."""
+    return _errors(parts, slopes, 1)
 
 
 @lru_cache(maxsize=256)
-def furthest(parts: tuple[int, ...], slopes: tuple[float, ...]) -> tuple[float, ...]:
-    """How far off the rank of each quantile is if every choice is off by the logarithm of 1/e, in its own scale."""
+def _errors(parts: tuple[int, ...], slopes: tuple[float, ...], power: int) -> tuple[float, ...]:
+    """What each quantile's rank is off by, 1/c of its own choice and, in proportion, what the ends of its stretch are
+    off by: errors to a power, added up."""
     found: dict[int, float] = {}
     for node, c in zip(tree(parts), slopes, strict=True):
         part = float(node.part)
-        ends = (1 - part) * found.get(node.begin - 1, 0.0) + part * found.get(node.end, 0.0)
-        found[node.at] = 1 / c + ends
+        before, after = found.get(node.begin - 1, 0.0), found.get(node.end, 0.0)
+        found[node.at] = 1 / c**power + ((1 - part) ** power * before + part**power * after)
     return tuple(found[at] for at in range(len(parts)))
