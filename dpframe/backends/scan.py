@@ -245,8 +245,7 @@ def _dealt(tables: Iterable[pa.Table], by: Sequence[str], dealing: Dealing) -> I
 
 def _plain(table: pa.Table) -> pa.Table:
     """The table with its texts written out, as files hold them."""
-    plain = [type_.value_type if pa.types.is_dictionary(type_) else type_ for type_ in table.schema.types]
-    return table.cast(pa.schema(zip(table.column_names, plain, strict=True)))
+    return pa.table([exact.decoded(column) for column in table.columns], names=table.column_names)
 
 
 def _narrow(table: pa.Table, cell: exact.Ints, request: Request) -> pa.Table:
